@@ -1,1 +1,34 @@
-//! x
+//! The rules of AWS Lambda's execution environment as a state machine without I/O and without a clock.
+//!
+//! [`Lifecycle`] is one execution environment: its Init, Invoke and Shutdown phases, its runtime and its extensions.
+//! Whoever drives it hands over what happened ([`Input`], with the [`Reading`] of the instruments at that moment),
+//! performs what comes out ([`Effect`]), and calls again when [`Lifecycle::poll_timeout`] is due. It starts nothing,
+//! waits for nothing and reads no clock.
+
+mod answer;
+mod call;
+mod config;
+mod effect;
+mod event;
+mod id;
+mod input;
+mod invocation;
+pub mod limits;
+pub mod log;
+mod machine;
+mod outcome;
+mod rejection;
+mod time;
+
+pub use answer::{Answer, Delivery, ExtensionEvent, Registration};
+pub use call::{BodyError, Call, ErrorReport, ExtensionCall, GivenIdentifier, RegisterBody, ResponseMode, RuntimeCall};
+pub use config::{Config, InitType};
+pub use effect::Effect;
+pub use event::{ExtensionState, InitPhase, PlatformEvent, Report, Spans, Status};
+pub use id::{ExtensionIdentifier, RequestId};
+pub use input::{Exit, Input, Program, Reading, Ticket};
+pub use invocation::Invocation;
+pub use machine::{Lifecycle, Phase};
+pub use outcome::{FailureCause, FunctionError, Outcome, ShutdownReason};
+pub use rejection::Rejection;
+pub use time::Timestamp;

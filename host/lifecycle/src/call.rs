@@ -1,0 +1,148 @@
+//! What a runtime or an extension can ask, parsed by a transport and not yet judged.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{ExtensionIdentifier, RequestId, Ticket};
+
+/// A call of the Runtime API or the Extensions API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Of the Runtime API.
+    Runtime(RuntimeCall),
+    /// Of the Extensions API.
+    Extension(ExtensionCall),
+}
+
+/// How a response is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResponseMode {
+    /// Whole.
+    #[default]
+    Buffered,
+    /// As it comes.
+    Streaming,
+    /// The header asked for something else.
+    Invalid,
+}
+
+/// Why a body could not be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// It is over [`limits::MAX_RESPONSE_BYTES`](crate::limits::MAX_RESPONSE_BYTES).
+    TooLarge,
+    /// It was cut short.
+    Truncated,
+}
+
+/// What a failing runtime or extension says of its failure.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ErrorReport {
+    /// The error type header, as sent.
+    pub error_type: Option<Arc<str>>,
+    /// The content type header, as sent.
+    pub content_type: Option<Arc<str>>,
+    /// The body, as sent.
+    pub body: Bytes,
+}
+
+/// A call of the Runtime API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RuntimeCall {
+    /// `GET /runtime/invocation/next`.
+    Next,
+    /// `POST /runtime/invocation/{id}/response`, of which the head has arrived and the body has not been read.
+    /// Answered with [`Answer::SendBody`](crate::Answer::SendBody) or a rejection.
+    ResponseHead {
+        /// The id in the path; `None` where it is no UUID.
+        request_id: Option<RequestId>,
+        /// The response mode.
+        mode: ResponseMode,
+        /// The content type.
+        content_type: Option<Arc<str>>,
+    },
+    /// The body of a response whose head was accepted.
+    ResponseBody {
+        /// The ticket of the head.
+        head: Ticket,
+        /// The body.
+        body: Result<Bytes, BodyError>,
+    },
+    /// Head and body of a buffered response at once.
+    Response {
+        /// The id; `None` where it is no UUID.
+        request_id: Option<RequestId>,
+        /// The content type.
+        content_type: Option<Arc<str>>,
+        /// The body.
+        body: Result<Bytes, BodyError>,
+    },
+    /// `POST /runtime/invocation/{id}/error`.
+    Error {
+        /// The id in the path; `None` where it is no UUID.
+        request_id: Option<RequestId>,
+        /// The failure.
+        report: Result<ErrorReport, BodyError>,
+    },
+    /// `POST /runtime/init/error`.
+    InitError {
+        /// The failure.
+        report: Result<ErrorReport, BodyError>,
+    },
+}
+
+/// The identifier as an extension gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenIdentifier {
+    /// There was none.
+    Missing,
+    /// It is no UUID.
+    Malformed,
+    /// A UUID.
+    Uuid(ExtensionIdentifier),
+}
+
+/// The body of a registration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RegisterBody {
+    /// The events asked for, as spelled.
+    pub events: Vec<String>,
+    /// Whether it has configuration keys, which are no longer accepted.
+    pub has_configuration_keys: bool,
+}
+
+/// A call of the Extensions API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExtensionCall {
+    /// `POST /extension/register`.
+    Register {
+        /// The name header.
+        name: Option<Arc<str>>,
+        /// The body, or what is wrong with it.
+        body: Result<RegisterBody, String>,
+        /// Whether the extension asks for the account's number.
+        wants_account_id: bool,
+        /// The identifier that the extension gets if it is registered: never used before.
+        identifier: ExtensionIdentifier,
+    },
+    /// `GET /extension/event/next`.
+    Next {
+        /// The identifier header.
+        identifier: GivenIdentifier,
+    },
+    /// `POST /extension/init/error`.
+    InitError {
+        /// The identifier header.
+        identifier: GivenIdentifier,
+        /// The failure.
+        report: Result<ErrorReport, BodyError>,
+    },
+    /// `POST /extension/exit/error`.
+    ExitError {
+        /// The identifier header.
+        identifier: GivenIdentifier,
+        /// The failure.
+        report: Result<ErrorReport, BodyError>,
+    },
+}

@@ -1,0 +1,61 @@
+//! What a function's configuration says to its execution environments.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// How an execution environment came to be initialised; `AWS_LAMBDA_INITIALIZATION_TYPE`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InitType {
+    /// For an invocation, or ahead of one.
+    #[default]
+    OnDemand,
+    /// Ahead of invocations, as configured.
+    ProvisionedConcurrency,
+    /// From a snapshot.
+    SnapStart,
+}
+
+impl InitType {
+    /// The spelling on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OnDemand => "on-demand",
+            Self::ProvisionedConcurrency => "provisioned-concurrency",
+            Self::SnapStart => "snap-start",
+        }
+    }
+}
+
+/// The part of a function's configuration that the rules need.
+///
+/// It is taken as given: whoever makes it has checked the bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The function's name.
+    pub function_name: Arc<str>,
+    /// The function's version: `$LATEST` or a number.
+    pub function_version: Arc<str>,
+    /// The function's ARN without qualifier; an invocation without an ARN of its own carries it.
+    pub function_arn: Arc<str>,
+    /// The configured handler, `_HANDLER`.
+    pub handler: Arc<str>,
+    /// The account's number, told to an extension that asks for it.
+    pub account_id: Arc<str>,
+    /// The memory size in MB.
+    pub memory_size_mb: u32,
+    /// The function's timeout.
+    pub timeout: Duration,
+    /// How the environment comes to be initialised.
+    pub initialization_type: InitType,
+    /// The file names of the external extensions, in the order in which they are started.
+    pub extensions: Vec<Arc<str>>,
+    /// The name of the log stream, which telemetry calls `instanceId`.
+    pub log_stream: Arc<str>,
+    /// The runtime's version, such as `python:3.12.v43`.
+    pub runtime_version: Arc<str>,
+    /// The ARN of the runtime's version.
+    pub runtime_version_arn: Arc<str>,
+}

@@ -1,0 +1,47 @@
+//! What the driver has to do.
+
+use std::sync::Arc;
+
+use crate::{Answer, Outcome, PlatformEvent, Program, Rejection, RequestId, Ticket, Timestamp};
+
+/// Something to do, in the order in which effects come out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Start this program; report its end with [`Input::Exited`](crate::Input::Exited).
+    Start(Program),
+    /// Ask this program to end, as SIGTERM does. A program that has no means to be asked is left to the kill.
+    Terminate(Program),
+    /// End this program at once. Nothing more is heard of it.
+    Kill(Program),
+    /// Answer this call.
+    Answer {
+        /// The call.
+        ticket: Ticket,
+        /// The answer.
+        answer: Result<Answer, Rejection>,
+    },
+    /// Guests run from now on.
+    Thaw,
+    /// No guest runs from now on.
+    Freeze,
+    /// The caller of this invocation gets its answer. Exactly one for each invocation.
+    Respond {
+        /// The answer.
+        outcome: Arc<Outcome>,
+    },
+    /// The invocation is over: runtime and extensions are done with it, and it has been reported. Exactly one for
+    /// each invocation, after its `Respond`.
+    Finish {
+        /// The invocation.
+        request_id: RequestId,
+    },
+    /// An event for logs and telemetry.
+    Event {
+        /// When it happened.
+        at: Timestamp,
+        /// What happened.
+        event: PlatformEvent,
+    },
+    /// The shutdown that [`Input::Shutdown`](crate::Input::Shutdown) asked for is complete.
+    Ended,
+}

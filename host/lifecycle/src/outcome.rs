@@ -1,0 +1,91 @@
+//! How an invocation went, for its caller.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::{Exit, RequestId};
+
+/// Why an execution environment is shut down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ShutdownReason {
+    /// It is no longer needed.
+    Spindown,
+    /// An invocation ran into the function's timeout.
+    Timeout,
+    /// The runtime or an extension crashed, exited or failed.
+    Failure,
+}
+
+impl ShutdownReason {
+    /// The spelling on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Spindown => "spindown",
+            Self::Timeout => "timeout",
+            Self::Failure => "failure",
+        }
+    }
+}
+
+/// What failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FailureCause {
+    /// The runtime reported an error of the handler. The environment goes on.
+    Handler,
+    /// The runtime reported that its initialisation failed.
+    Init,
+    /// The function's timeout passed.
+    Timeout,
+    /// The runtime ended.
+    RuntimeExit(Exit),
+    /// An extension ended.
+    ExtensionExit {
+        /// Its name.
+        name: Arc<str>,
+        /// How.
+        exit: Exit,
+    },
+    /// An extension reported that its initialisation failed.
+    ExtensionInit {
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// An extension reported that it is about to exit.
+    ExtensionError {
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// The response is over the limit. The environment goes on.
+    ResponseTooLarge,
+    /// The response's mode is unknown.
+    InvalidResponseMode,
+    /// The response was cut short.
+    TruncatedResponse,
+    /// The environment was shut down under the invocation.
+    Shutdown,
+}
+
+/// A failed invocation: `X-Amz-Function-Error: Unhandled`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionError {
+    /// The platform's error type, such as `Runtime.ExitError` or `Sandbox.Timedout`.
+    pub error_type: Cow<'static, str>,
+    /// What failed.
+    pub cause: FailureCause,
+}
+
+/// The answer to the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The invocation.
+    pub request_id: RequestId,
+    /// The payload: the function's response, or the JSON text of an error.
+    pub payload: Bytes,
+    /// The payload's content type, where the runtime named one.
+    pub content_type: Option<Arc<str>>,
+    /// Present if the function failed.
+    pub error: Option<FunctionError>,
+}
