@@ -1,0 +1,116 @@
+//! Reads the bodies of requests, within bounds.
+
+use std::pin::Pin;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body::Body;
+use http_body_util::BodyExt;
+use lambox_lifecycle::BodyError;
+
+use super::request::{FUNCTION_ERROR_BODY, FUNCTION_ERROR_TYPE};
+
+/// How much of a body that nobody wants is read so that its sender comes to see the answer: 64 MiB.
+///
+/// Most clients read the answer only when they have sent all they have; closing the connection on them would show
+/// them a broken pipe in place of a 413. Somebody who sends more than this, or without end, gets the answer and then
+/// sees the connection close. Reading costs time, no memory.
+const MAX_DRAINED_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How much is reserved for a body that says how long it is: 256 KiB. What goes beyond has to be sent to take room.
+const MAX_RESERVED_BYTES: usize = 256 * 1024;
+
+/// The body of a request.
+pub(super) struct RequestBody<'a, B> {
+    body: Pin<&'a mut B>,
+    /// Whether it can be left unread because the sender waits for a word before sending it.
+    held_back: bool,
+}
+
+impl<'a, B: Body<Data = Bytes>> RequestBody<'a, B> {
+    /// The body that came with these headers, not read yet.
+    pub(super) fn new(headers: &HeaderMap, body: Pin<&'a mut B>) -> Self {
+        let held_back = headers
+            .get(header::EXPECT)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+        Self { body, held_back }
+    }
+
+    /// Reads it to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError::TooLarge`] as soon as it is known to be over `limit` bytes, with the rest unread;
+    /// [`BodyError::Truncated`] where it ends before its end.
+    pub(super) async fn collect(&mut self, limit: usize) -> Result<Bytes, BodyError> {
+        if !usize::try_from(self.body.size_hint().lower()).is_ok_and(|length| length <= limit) {
+            return Err(BodyError::TooLarge);
+        }
+        // Most bodies come in one piece, which then need not be copied.
+        let Some(first) = self.data().await? else {
+            return Ok(Bytes::new());
+        };
+        if first.len() > limit {
+            return Err(BodyError::TooLarge);
+        }
+        let Some(second) = self.data().await? else {
+            return Ok(first);
+        };
+        let rest = usize::try_from(self.body.size_hint().lower()).unwrap_or(usize::MAX);
+        let mut whole = BytesMut::with_capacity(first.len() + second.len() + rest.min(MAX_RESERVED_BYTES));
+        whole.extend_from_slice(&first);
+        let mut next = Some(second);
+        while let Some(data) = next {
+            if data.len() > limit - whole.len() {
+                return Err(BodyError::TooLarge);
+            }
+            whole.extend_from_slice(&data);
+            next = self.data().await?;
+        }
+        Ok(whole.freeze())
+    }
+
+    /// Reads on without keeping anything, so that the sender comes to see the answer.
+    pub(super) async fn drain(mut self) {
+        let mut left = MAX_DRAINED_BYTES;
+        if self.held_back || self.body.size_hint().lower() > left {
+            return;
+        }
+        while !self.body.is_end_stream() {
+            match self.data().await {
+                Ok(Some(data)) if data.len() as u64 <= left => left -= data.len() as u64,
+                // Too long, at its end, or broken: the answer is all that is left to send.
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+
+    /// The next piece of data; none at the end.
+    async fn data(&mut self) -> Result<Option<Bytes>, BodyError> {
+        self.held_back = false;
+        while let Some(frame) = self.body.frame().await {
+            // Whatever breaks a body off, a closed connection or a malformed chunk, it cannot be read to its end.
+            match frame.map_err(|_| BodyError::Truncated)?.into_data() {
+                Ok(data) => return Ok(Some(data)),
+                Err(frame) => {
+                    if let Ok(trailers) = frame.into_trailers() {
+                        note_error_trailers(&trailers);
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A streamed response that failed half-way says so in its trailers. The lifecycle has no input for that yet; until
+/// then it is told to whoever looks for why a response is short.
+fn note_error_trailers(trailers: &HeaderMap) {
+    if let Some(error_type) = trailers.get(FUNCTION_ERROR_TYPE) {
+        tracing::debug!(
+            ?error_type,
+            error_body = ?trailers.get(FUNCTION_ERROR_BODY),
+            "a response ended with an error in its trailers, which is not passed on"
+        );
+    }
+}

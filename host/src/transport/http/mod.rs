@@ -1,0 +1,19 @@
+//! The Runtime API (2018-06-01), the Extensions API (2020-01-01) and, until there are real ones, the stand-ins for the
+//! Logs and Telemetry APIs, as HTTP/1.1.
+//!
+//! Nothing here judges a call. A request becomes a [`Call`](lambox_lifecycle::Call), what comes back becomes a
+//! response; the one thing this module knows better than the lifecycle is when a body has to be read.
+
+mod body;
+mod connection;
+mod listener;
+mod request;
+mod response;
+mod route;
+mod service;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use connection::serve_connection;
+pub(crate) use listener::{RealListener, listen};
+pub(crate) use service::{Apis, router};

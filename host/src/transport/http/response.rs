@@ -1,0 +1,267 @@
+//! Renders answers and refusals.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http_body_util::Full;
+use lambox_lifecycle::{Answer, Delivery, ExtensionEvent, Registration, Rejection};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::request::EXTENSION_IDENTIFIER;
+
+/// A response: the APIs' are all whole.
+pub(super) type ApiResponse = Response<Full<Bytes>>;
+
+const AWS_REQUEST_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-request-id");
+const AWS_TENANT_ID: HeaderName = HeaderName::from_static("lambda-runtime-aws-tenant-id");
+const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-client-context");
+const COGNITO_IDENTITY: HeaderName = HeaderName::from_static("lambda-runtime-cognito-identity");
+const DEADLINE_MS: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
+const EXTENSION_EVENT_IDENTIFIER: HeaderName = HeaderName::from_static("lambda-extension-event-identifier");
+const INVOKED_FUNCTION_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
+const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// The most headers that a delivery has.
+const DELIVERY_HEADERS: usize = 8;
+
+/// What a call is answered with. `uuid` makes the identifier of an event.
+pub(super) fn answer(answer: Result<Answer, Rejection>, uuid: impl FnOnce() -> Uuid) -> ApiResponse {
+    match answer {
+        Ok(Answer::Accepted) => accepted(),
+        // Only the head of a response is answered with this, and whoever sent the head went on to the body.
+        Ok(Answer::SendBody) => internal_error(),
+        Ok(Answer::Invocation(delivery)) => invocation(&delivery),
+        Ok(Answer::Registered(registration)) => registered(&registration),
+        Ok(Answer::Event(event)) => extension_event(&event, uuid()),
+        Err(rejection) => refusal(status(&rejection), rejection.error_type(), &rejection.message()),
+    }
+}
+
+/// The stand-in for a subscription: the service's own emulator takes it, says that there will be nothing, and
+/// delivers nothing.
+pub(super) fn not_supported(error_type: &str, message: &str) -> ApiResponse {
+    refusal(StatusCode::ACCEPTED, error_type, message)
+}
+
+/// The answer to the undocumented `ping`.
+pub(super) fn pong() -> ApiResponse {
+    respond(StatusCode::OK, TEXT, Bytes::from_static(b"pong"))
+}
+
+/// There is nothing at the path. The words are those of the service's HTTP server.
+pub(super) fn not_found() -> ApiResponse {
+    let body = Bytes::from_static(b"404 page not found\n");
+    let mut response = respond(StatusCode::NOT_FOUND, TEXT, body);
+    response
+        .headers_mut()
+        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// What is at the path has another method only.
+pub(super) fn method_not_allowed(allowed: &Method) -> ApiResponse {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response
+        .headers_mut()
+        .extend(header_value(allowed.as_str()).map(|value| (ALLOW, value)));
+    response
+}
+
+/// The status of a refusal.
+fn status(rejection: &Rejection) -> StatusCode {
+    match rejection {
+        Rejection::InvalidRequestId | Rejection::InvalidResponseMode | Rejection::Truncated => StatusCode::BAD_REQUEST,
+        Rejection::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Rejection::RuntimeStateTransition { .. }
+        | Rejection::EmptyExtensionName
+        | Rejection::InvalidRequestFormat { .. }
+        | Rejection::UnknownEventType { .. }
+        | Rejection::ShutdownForInternalExtension
+        | Rejection::RegistrationClosed
+        | Rejection::ExtensionStateTransition { .. }
+        | Rejection::AlreadyRegistered
+        | Rejection::TooManyExtensions
+        | Rejection::MissingIdentifier
+        | Rejection::MalformedIdentifier
+        | Rejection::UnknownIdentifier { .. }
+        | Rejection::MissingErrorType => StatusCode::FORBIDDEN,
+        // The documentation tells runtimes and extensions to exit on this one, which is what is wanted of them.
+        Rejection::Ended => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn accepted() -> ApiResponse {
+    respond(StatusCode::ACCEPTED, JSON, Bytes::from_static(b"{\"status\":\"OK\"}\n"))
+}
+
+fn internal_error() -> ApiResponse {
+    refusal(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "InternalServerError",
+        "Internal Server Error",
+    )
+}
+
+fn refusal(status: StatusCode, error_type: &str, message: &str) -> ApiResponse {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Refusal<'a> {
+        error_message: &'a str,
+        error_type: &'a str,
+    }
+    let mut body = json(&Refusal {
+        error_message: message,
+        error_type,
+    });
+    body.push(b'\n');
+    respond(status, JSON, body.into())
+}
+
+fn invocation(delivery: &Delivery) -> ApiResponse {
+    let invocation = &*delivery.invocation;
+    let content_type = invocation
+        .content_type
+        .as_deref()
+        .and_then(header_value)
+        .unwrap_or(JSON);
+
+    let mut headers = HeaderMap::with_capacity(DELIVERY_HEADERS);
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(AWS_REQUEST_ID, uuid_value(*invocation.request_id.as_uuid()));
+    headers.insert(DEADLINE_MS, delivery.deadline.as_epoch_ms().into());
+    for (name, text) in [
+        (INVOKED_FUNCTION_ARN, Some(&delivery.invoked_function_arn)),
+        (TRACE_ID, invocation.trace_id.as_ref()),
+        (CLIENT_CONTEXT, invocation.client_context.as_ref()),
+        (COGNITO_IDENTITY, invocation.cognito_identity.as_ref()),
+        (AWS_TENANT_ID, invocation.tenant_id.as_ref()),
+    ] {
+        if let Some(value) = text.and_then(|text| header_value(text)) {
+            headers.insert(name, value);
+        }
+    }
+
+    let mut response = Response::new(Full::new(invocation.payload.clone()));
+    *response.headers_mut() = headers;
+    response
+}
+
+fn registered(registration: &Registration) -> ApiResponse {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Registered<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        account_id: Option<&'a str>,
+        function_name: &'a str,
+        function_version: &'a str,
+        handler: &'a str,
+    }
+    let mut body = json(&Registered {
+        account_id: registration.account_id.as_deref(),
+        function_name: &registration.function_name,
+        function_version: &registration.function_version,
+        handler: &registration.handler,
+    });
+    body.push(b'\n');
+    let mut response = respond(StatusCode::OK, JSON, body.into());
+    response
+        .headers_mut()
+        .insert(EXTENSION_IDENTIFIER, uuid_value(*registration.identifier.as_uuid()));
+    response
+}
+
+fn extension_event(event: &ExtensionEvent, identifier: Uuid) -> ApiResponse {
+    #[derive(Serialize)]
+    struct Tracing<'a> {
+        r#type: &'static str,
+        value: &'a str,
+    }
+    #[derive(Serialize)]
+    #[serde(tag = "eventType", rename_all_fields = "camelCase")]
+    enum Event<'a> {
+        #[serde(rename = "INVOKE")]
+        Invoke {
+            deadline_ms: u64,
+            request_id: Cow<'a, str>,
+            invoked_function_arn: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            tracing: Option<Tracing<'a>>,
+        },
+        #[serde(rename = "SHUTDOWN")]
+        Shutdown {
+            shutdown_reason: &'static str,
+            deadline_ms: u64,
+        },
+    }
+    let mut buffer = Uuid::encode_buffer();
+    let body = json(&match event {
+        ExtensionEvent::Invoke {
+            deadline,
+            request_id,
+            invoked_function_arn,
+            trace_id,
+        } => Event::Invoke {
+            deadline_ms: deadline.as_epoch_ms(),
+            request_id: Cow::Borrowed(request_id.as_uuid().hyphenated().encode_lower(&mut buffer)),
+            invoked_function_arn,
+            tracing: trace_id
+                .as_deref()
+                .filter(|value| !value.is_empty())
+                .map(|value| Tracing {
+                    r#type: "X-Amzn-Trace-Id",
+                    value,
+                }),
+        },
+        ExtensionEvent::Shutdown { reason, deadline } => Event::Shutdown {
+            shutdown_reason: reason.as_str(),
+            deadline_ms: deadline.as_epoch_ms(),
+        },
+    });
+    let mut response = respond(StatusCode::OK, JSON, body.into());
+    response
+        .headers_mut()
+        .insert(EXTENSION_EVENT_IDENTIFIER, uuid_value(identifier));
+    response
+}
+
+fn respond(status: StatusCode, content_type: HeaderValue, body: Bytes) -> ApiResponse {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("structs of texts and numbers have a JSON form")
+}
+
+fn uuid_value(uuid: Uuid) -> HeaderValue {
+    let mut buffer = Uuid::encode_buffer();
+    HeaderValue::from_str(uuid.hyphenated().encode_lower(&mut buffer)).expect("hexadecimal digits and hyphens")
+}
+
+/// A header's value from text that came from a caller; `None` where nothing is left of it.
+///
+/// Line breaks and other control characters, which could begin a header of the caller's own making, become spaces and
+/// the ends are trimmed, as the service's HTTP server does. JSON means the same afterwards, for within its strings
+/// they are escaped.
+fn header_value(text: &str) -> Option<HeaderValue> {
+    let control = |byte: u8| byte.is_ascii_control() && byte != b'\t';
+    let value = if text.bytes().any(control) {
+        let cleaned: Vec<u8> = text
+            .bytes()
+            .map(|byte| if control(byte) { b' ' } else { byte })
+            .collect();
+        HeaderValue::from_bytes(cleaned.trim_ascii())
+    } else {
+        HeaderValue::from_bytes(text.trim_ascii().as_bytes())
+    };
+    value.ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,17 @@
+//! The ways in which a guest reaches the APIs of its execution environment. They parse and render; the rules are the
+//! lifecycle's.
+
+use lambox_lifecycle::{Answer, Call, Rejection, Ticket};
+use uuid::Uuid;
+
+pub(crate) mod http;
+
+/// What a transport calls: one execution environment's APIs.
+pub(crate) trait Api: Clone + Send + Sync + 'static {
+    /// A name for the next call; never used before.
+    fn ticket(&self) -> Ticket;
+    /// A random UUID (extension identifiers, event identifiers): transports make none of their own.
+    fn uuid(&self) -> Uuid;
+    /// Hands a call to the rules and waits for the answer. Dropping the future is a hang-up.
+    fn call(&self, ticket: Ticket, call: Call) -> impl Future<Output = Result<Answer, Rejection>> + Send;
+}
