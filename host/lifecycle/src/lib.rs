@@ -5,6 +5,9 @@
 //! performs what comes out ([`Effect`]), and calls again when [`Lifecycle::poll_timeout`] is due. It starts nothing,
 //! waits for nothing and reads no clock.
 
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
 mod answer;
 mod call;
 mod config;
@@ -28,7 +31,7 @@ pub use event::{ExtensionState, InitPhase, PlatformEvent, Report, Spans, Status}
 pub use id::{ExtensionIdentifier, RequestId};
 pub use input::{Exit, Input, Program, Reading, Ticket};
 pub use invocation::Invocation;
-pub use machine::{Lifecycle, Phase};
+pub use machine::{ExtensionView, Lifecycle, Phase};
 pub use outcome::{FailureCause, FunctionError, Outcome, ShutdownReason};
 pub use rejection::Rejection;
 pub use time::Timestamp;

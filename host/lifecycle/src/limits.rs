@@ -14,7 +14,46 @@ pub const MAX_RESPONSE_BYTES: usize = 6 * 1024 * 1024 + 100;
 /// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>.
 pub const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long the Init phase may take at least with provisioned concurrency or SnapStart: 130 seconds, or the function's
+/// timeout where that is longer.
+///
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>.
+pub const PROVISIONED_INIT_TIMEOUT: Duration = Duration::from_secs(130);
+
+/// How long the Init phase may take at most, however it came about: 15 minutes.
+///
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>.
+pub const MAX_INIT_TIMEOUT: Duration = Duration::from_mins(15);
+
 /// How many extensions, external and internal, can register: 10.
 ///
 /// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>.
 pub const MAX_EXTENSIONS: usize = 10;
+
+/// How long a shutdown takes at most where an external extension is registered: 2 seconds.
+///
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>.
+pub const SHUTDOWN_BUDGET_EXTERNAL: Duration = Duration::from_secs(2);
+
+/// How long a shutdown takes at most where only internal extensions are registered: 500 milliseconds. Without any
+/// extension there is no budget: everything is killed at once.
+///
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>.
+pub const SHUTDOWN_BUDGET_INTERNAL: Duration = Duration::from_millis(500);
+
+/// The part of [`SHUTDOWN_BUDGET_EXTERNAL`] after which a runtime that has not ended is killed, in percent: 30.
+///
+/// Source: documented as 300 ms and implemented as 30 % of the budget in the service's own emulator
+/// (`rapid/shutdown.go`); the implementation is followed. Assumed; a recording of a runtime that ignores SIGTERM would
+/// settle it.
+pub const RUNTIME_SHUTDOWN_SHARE_PERCENT: u32 = 30;
+
+/// How many `next` calls of a runtime can be blocked at once: 1,024, the file descriptors that an environment has.
+///
+/// Source: assumed; the service documents the file descriptors and no limit of its own on calls.
+pub const MAX_BLOCKED_NEXT: usize = 1024;
+
+/// The longest error type that is told on; a longer one counts as unknown. 1,024 bytes.
+///
+/// Source: assumed, as a bound; the service documents none.
+pub const MAX_ERROR_TYPE_BYTES: usize = 1024;

@@ -1,6 +1,9 @@
 //! Why a call is refused.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+
+use crate::limits::{MAX_EXTENSIONS, MAX_RESPONSE_BYTES};
 
 /// A refused call. It changed nothing.
 ///
@@ -70,11 +73,54 @@ pub enum Rejection {
 impl Rejection {
     /// The service's error type, such as `InvalidStateTransition`.
     pub fn error_type(&self) -> &'static str {
-        todo!()
+        match self {
+            Self::InvalidRequestId => "InvalidRequestID",
+            Self::RuntimeStateTransition { .. } => "InvalidStateTransition",
+            Self::InvalidResponseMode => "InvalidFunctionResponseMode",
+            Self::TooLarge => "RequestEntityTooLarge",
+            Self::Truncated => "TruncatedHTTPRequest",
+            Self::EmptyExtensionName => "Extension.InvalidExtensionName",
+            Self::InvalidRequestFormat { .. } => "InvalidRequestFormat",
+            Self::UnknownEventType { .. } | Self::ShutdownForInternalExtension => "Extension.InvalidEventType",
+            Self::RegistrationClosed => "Extension.RegistrationClosed",
+            Self::ExtensionStateTransition { .. } | Self::AlreadyRegistered => "Extension.InvalidExtensionState",
+            Self::TooManyExtensions => "Extension.TooManyExtensions",
+            Self::MissingIdentifier => "Extension.MissingExtensionIdentifier",
+            Self::MalformedIdentifier => "Extension.InvalidExtensionIdentifier",
+            Self::UnknownIdentifier { .. } => "Extension.UnknownExtensionIdentifier",
+            Self::MissingErrorType => "Extension.MissingHeader",
+            Self::Ended => "InternalServerError",
+        }
     }
 
     /// The service's message.
-    pub fn message(&self) -> std::borrow::Cow<'static, str> {
-        todo!()
+    pub fn message(&self) -> Cow<'static, str> {
+        match self {
+            Self::InvalidRequestId => "Invalid request ID".into(),
+            Self::RuntimeStateTransition { from, to } => format!(
+                "State transition from {from} to {to} failed for runtime. Error: State transition is not allowed"
+            )
+            .into(),
+            Self::InvalidResponseMode => "Invalid function response mode".into(),
+            Self::TooLarge => format!("Exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes).").into(),
+            Self::Truncated => "HTTP request detected as truncated".into(),
+            Self::EmptyExtensionName => "Empty extension name".into(),
+            Self::InvalidRequestFormat { message } => message.clone().into(),
+            Self::UnknownEventType { event } => format!("{event}: ErrorInvalidEventType").into(),
+            Self::ShutdownForInternalExtension => "SHUTDOWN: ShutdownEventNotSupportedForInternalExtension".into(),
+            Self::RegistrationClosed => "Extension registration closed already".into(),
+            Self::ExtensionStateTransition { name, from, to } => format!(
+                "State transition from {from} to {to} failed for extension {name}. Error: State transition is not allowed"
+            )
+            .into(),
+            Self::AlreadyRegistered => "Extension with this name already registered".into(),
+            Self::TooManyExtensions => format!("Extension limit ({MAX_EXTENSIONS}) reached").into(),
+            Self::MissingIdentifier => "Missing Lambda-Extension-Identifier header".into(),
+            Self::MalformedIdentifier => "Invalid Lambda-Extension-Identifier".into(),
+            Self::UnknownIdentifier { named: Some(identifier) } => format!("Unknown extension {identifier}").into(),
+            Self::UnknownIdentifier { named: None } => "Unknown Lambda-Extension-Identifier".into(),
+            Self::MissingErrorType => "Lambda-Extension-Function-Error-Type not found".into(),
+            Self::Ended => "Internal Server Error".into(),
+        }
     }
 }

@@ -1,0 +1,106 @@
+//! The programs of one generation of an execution environment: its runtime and its extensions.
+
+use std::collections::VecDeque;
+
+use super::extension::{Extension, Origin};
+use super::runtime::Runtime;
+use crate::limits::MAX_EXTENSIONS;
+use crate::{Config, Effect, Exit, GivenIdentifier, Program, Rejection, Ticket};
+
+/// Runtime and extensions: the external ones in the order of the configuration, then the internal ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Crew {
+    pub(super) runtime: Runtime,
+    pub(super) extensions: Vec<Extension>,
+}
+
+impl Crew {
+    /// A crew of which the external extensions count as launched and the runtime does not.
+    pub(super) fn launched(config: &Config) -> Self {
+        Self {
+            runtime: Runtime::NotStarted,
+            extensions: config
+                .extensions
+                .iter()
+                .take(MAX_EXTENSIONS)
+                .map(|name| Extension::launched(name.clone()))
+                .collect(),
+        }
+    }
+
+    /// The extension that an identifier means.
+    pub(super) fn identify(&mut self, given: GivenIdentifier, named: bool) -> Result<&mut Extension, Rejection> {
+        let identifier = identifier(given)?;
+        self.extensions
+            .iter_mut()
+            .find(|extension| extension.member().is_some_and(|member| member.identifier == identifier))
+            .ok_or(Rejection::UnknownIdentifier {
+                named: named.then_some(identifier),
+            })
+    }
+
+    /// Whether this program has been started and has not ended.
+    pub(super) fn is_alive(&self, program: Program) -> bool {
+        match program {
+            Program::Runtime => self.runtime.is_alive(),
+            Program::Extension(index) => self.extensions.get(index).is_some_and(Extension::is_running_program),
+        }
+    }
+
+    /// The programs that run, extensions last.
+    pub(super) fn alive_extensions(&self) -> impl Iterator<Item = Program> {
+        self.extensions
+            .iter()
+            .enumerate()
+            .filter(|(_, extension)| extension.is_running_program())
+            .map(|(index, _)| Program::Extension(index))
+    }
+
+    /// A program is gone. Its calls, and those of the internal extensions within a runtime, are refused, so that
+    /// nobody waits for them.
+    pub(super) fn end(&mut self, program: Program, exit: Option<&Exit>, effects: &mut VecDeque<Effect>) {
+        let mut refuse = |ticket: Ticket| {
+            effects.push_back(Effect::Answer {
+                ticket,
+                answer: Err(Rejection::Ended),
+            });
+        };
+        match program {
+            Program::Runtime => {
+                self.runtime.end().into_tickets().for_each(&mut refuse);
+                for extension in &mut self.extensions {
+                    match extension.origin {
+                        Origin::Internal => {
+                            extension.end().into_iter().for_each(&mut refuse);
+                        }
+                        Origin::External => {}
+                    }
+                }
+            }
+            Program::Extension(index) => {
+                if let Some(extension) = self.extensions.get_mut(index) {
+                    if matches!(exit, Some(Exit::LaunchFailed(_))) && extension.member().is_none() {
+                        extension.standing = super::extension::Standing::LaunchError;
+                    }
+                    extension.end().into_iter().for_each(&mut refuse);
+                }
+            }
+        }
+    }
+
+    pub(super) fn hang_up(&mut self, ticket: Ticket) {
+        self.runtime.hang_up(ticket);
+        for extension in &mut self.extensions {
+            extension.hang_up(ticket);
+        }
+    }
+}
+
+/// Reads an identifier.
+pub(super) fn identifier(given: GivenIdentifier) -> Result<crate::ExtensionIdentifier, Rejection> {
+    match given {
+        GivenIdentifier::Missing => Err(Rejection::MissingIdentifier),
+        GivenIdentifier::Malformed => Err(Rejection::MalformedIdentifier),
+        GivenIdentifier::Uuid(identifier) => Ok(identifier),
+    }
+}
