@@ -1,8 +1,30 @@
-//! Runs AWS Lambda functions and extensions compiled to WebAssembly, in one process.
+//! Runs AWS Lambda functions and extensions that were compiled to WebAssembly, in one process.
 
-// Whoever calls a transport, the driver of an execution environment, is not here yet.
-#[cfg_attr(
-    not(test),
-    expect(dead_code, unused_imports, reason = "called by the environment's driver")
-)]
+#![deny(missing_docs)]
+
+mod clock;
+mod engine;
+mod environment;
+mod function;
+mod log;
+mod network;
+mod sandbox;
+mod simulator;
 mod transport;
+
+pub use engine::{ComponentError, EngineError, MAX_COMPONENT_BYTES};
+pub use environment::{
+    ExecutionEnvironment, InvokeError, InvokeRequest, InvokeResult, MAX_PAYLOAD_BYTES, MAX_QUEUED_INVOCATIONS,
+    PendingInvocation, RUNTIME_API_PORT,
+};
+pub use function::{
+    Component, Function, FunctionBuilder, FunctionError as ConfigurationError, FunctionTimeout, FunctionTimeoutError,
+    MemorySize, MemorySizeError,
+};
+pub use lambox_lifecycle as lifecycle;
+pub use lambox_lifecycle::{
+    Exit, FailureCause, FunctionError, Outcome, Phase, PlatformEvent, Report, RequestId, ShutdownReason, Status,
+    Timestamp,
+};
+pub use log::{LogEntry, LogFormat, LogSink, LogSource, MAX_KEPT_LOG_BYTES};
+pub use simulator::{LoadError, Simulator, SimulatorBuilder};

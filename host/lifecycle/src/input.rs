@@ -27,6 +27,8 @@ pub enum Exit {
     OutOfMemory,
     /// It could not be started, with the reason.
     LaunchFailed(String),
+    /// The host failed while it served the program, with what it said: the platform's fault.
+    HostFault(String),
 }
 
 /// What the driver's instruments show at the moment of an input.

@@ -5,6 +5,7 @@ use lambox_lifecycle::{Answer, Call, Rejection, Ticket};
 use uuid::Uuid;
 
 pub(crate) mod http;
+pub(crate) mod wit;
 
 /// What a transport calls: one execution environment's APIs.
 pub(crate) trait Api: Clone + Send + Sync + 'static {

@@ -58,7 +58,12 @@ impl Failure {
             // The function did its part: its error is a response like any other.
             Self::Handler(_) => Status::Success,
             Self::Timeout => Status::Timeout,
-            Self::Shutdown => Status::Failure,
+            Self::Shutdown
+            | Self::RuntimeExit(Exit::HostFault(_))
+            | Self::ExtensionExit {
+                exit: Exit::HostFault(_),
+                ..
+            } => Status::Failure,
             Self::Init(_)
             | Self::RuntimeExit(_)
             | Self::ExtensionExit { .. }
@@ -91,6 +96,11 @@ impl Failure {
         match self {
             Self::Handler(report) | Self::Init(report) => known_error_type(report.error_type.as_deref()),
             Self::Timeout => "Sandbox.Timedout".into(),
+            Self::RuntimeExit(Exit::HostFault(_))
+            | Self::ExtensionExit {
+                exit: Exit::HostFault(_),
+                ..
+            } => "Sandbox.Failure".into(),
             Self::RuntimeExit(Exit::LaunchFailed(_)) => "Runtime.InvalidEntrypoint".into(),
             Self::RuntimeExit(Exit::Status(_) | Exit::Signal(_) | Exit::OutOfMemory) => "Runtime.ExitError".into(),
             Self::ExtensionExit {
@@ -199,7 +209,7 @@ fn runtime_exit_text(exit: &Exit) -> String {
         Exit::Status(status) => format!("Runtime exited with error: exit status {status}"),
         Exit::Signal(signal) => format!("Runtime exited with error: signal: {signal}"),
         Exit::OutOfMemory => "Runtime exited with error: signal: killed".to_owned(),
-        Exit::LaunchFailed(reason) => reason.clone(),
+        Exit::LaunchFailed(reason) | Exit::HostFault(reason) => reason.clone(),
     }
 }
 
@@ -212,7 +222,7 @@ fn extension_exit_text(exit: &Exit) -> String {
         Exit::Status(status) => format!("exit status {status}"),
         Exit::Signal(signal) => format!("signal: {signal}"),
         Exit::OutOfMemory => "signal: killed".to_owned(),
-        Exit::LaunchFailed(reason) => reason.clone(),
+        Exit::LaunchFailed(reason) | Exit::HostFault(reason) => reason.clone(),
     }
 }
 

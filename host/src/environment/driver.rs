@@ -1,0 +1,246 @@
+//! The task of one execution environment: the only place that waits, starts and stops.
+
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::{Either, select};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use lambox_lifecycle::{Exit, Program, Timestamp};
+
+use super::state::{Command, EnvironmentApi, Shared};
+use super::tasks::{TaskEnd, Tasks, Turn};
+use super::{Plan, RUNTIME_API_PORT};
+use crate::engine::Engine;
+use crate::function::Code;
+use crate::log::LogSource;
+use crate::network::{Network, TcpListener};
+use crate::sandbox::{self, Launch};
+use crate::transport::http::{self, Apis};
+
+/// The most connections to the Runtime API at once.
+const MAX_CONNECTIONS: usize = 256;
+
+/// What runs in an environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Key {
+    Program(Program),
+    /// The host's end of the connections to the Runtime API.
+    Connections,
+}
+
+/// Drives one environment.
+#[derive(Debug)]
+pub(super) struct Driver {
+    shared: Arc<Shared>,
+    engine: Engine,
+    plan: Arc<Plan>,
+    network: Network,
+    listener: Arc<TcpListener>,
+    apis: Apis<EnvironmentApi>,
+    tasks: Tasks<Key, Option<Exit>>,
+    alarm: Alarm,
+}
+
+/// Wakes the driver at an instant.
+#[derive(Default)]
+struct Alarm(Option<(Timestamp, Pin<Box<dyn Future<Output = ()> + Send + Sync>>)>);
+
+impl std::fmt::Debug for Alarm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Alarm").field(&self.0.as_ref().map(|(at, _)| at)).finish()
+    }
+}
+
+impl Driver {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        engine: Engine,
+        plan: Arc<Plan>,
+        network: Network,
+        apis: Apis<EnvironmentApi>,
+    ) -> Result<Self, crate::network::NetworkError> {
+        let listener = Arc::new(network.host_listener(RUNTIME_API_PORT)?);
+        let tasks = Tasks::new(Arc::clone(&shared.bell));
+        let mut driver = Self { shared, engine, plan, network, listener, apis, tasks, alarm: Alarm::default() };
+        driver.connect();
+        Ok(driver)
+    }
+
+    /// Serves the Runtime API anew, without any connection from before.
+    fn connect(&mut self) {
+        self.remove(Key::Connections);
+        // Those who waited to be accepted are gone.
+        while let Ok(Some(connection)) = self.listener.try_accept() {
+            drop(connection);
+        }
+        self.tasks.add(Key::Connections, Box::pin(serve(Arc::clone(&self.listener), self.apis.clone())));
+    }
+
+    fn remove(&mut self, key: Key) {
+        if let Some(message) = self.tasks.remove(key) {
+            self.report_panic(&message);
+        }
+    }
+
+    fn report_panic(&self, message: &str) {
+        tracing::error!(message, "the host panicked at the edge of a sandbox");
+        self.shared.log(LogSource::Simulator(format!("the host panicked at the edge of a sandbox: {message}")));
+    }
+
+    fn perform(&mut self, command: Command) {
+        match command {
+            Command::Start(program) => self.start(program),
+            Command::Kill(program) => self.stop(program),
+            // A guest of WASI can take no signal: the default of SIGTERM is to end.
+            Command::Terminate(program) => {
+                if self.plan.code(program).is_some_and(|code| matches!(code, Code::Guest(_))) {
+                    self.stop(program);
+                    self.shared.exited(program, Exit::Signal("terminated"));
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, program: Program) {
+        let Some(Code::Guest(component)) = self.plan.code(program) else {
+            // A native program comes by itself.
+            return;
+        };
+        let api = EnvironmentApi(Arc::clone(&self.shared));
+        let launch = Launch {
+            program,
+            api: &api,
+            network: &self.network,
+            apis: &self.apis,
+            arguments: self.plan.arguments(program),
+            variables: self.plan.variables(program),
+        };
+        let guest = sandbox::run(&self.engine, component.prepared(), &launch);
+        self.tasks.add(Key::Program(program), Box::pin(async move { Some(guest.await) }));
+    }
+
+    fn stop(&mut self, program: Program) {
+        self.remove(Key::Program(program));
+        self.after_end();
+    }
+
+    /// What a guest sent before it ended has been heard; nobody is left to be answered.
+    fn after_end(&mut self) {
+        if !self.tasks.keys().any(|key| matches!(key, Key::Program(_))) {
+            self.connect();
+        }
+    }
+
+    fn ended(&mut self, key: Key, end: TaskEnd<Option<Exit>>) {
+        let exit = match end {
+            TaskEnd::Returned(exit) => exit,
+            TaskEnd::Panicked(message) => {
+                self.report_panic(&message);
+                Some(Exit::HostFault(message))
+            }
+        };
+        match key {
+            Key::Program(program) => {
+                self.shared.exited(program, exit.unwrap_or(Exit::Status(0)));
+                self.after_end();
+            }
+            Key::Connections => self.connect(),
+        }
+    }
+
+    /// Sees to it that the driver is woken at this instant, or before.
+    fn set_alarm(&mut self, due: Option<Timestamp>, context: &mut Context<'_>) {
+        let Some(due) = due else { return };
+        loop {
+            // An alarm that goes off early costs a look at the clock, once; setting it anew for each invocation would
+            // cost each of them.
+            if self.alarm.0.as_ref().is_none_or(|(at, _)| *at > due) {
+                self.alarm.0 = Some((due, self.shared.clock.sleep_until(due)));
+            }
+            let Some((_, sleep)) = &mut self.alarm.0 else { return };
+            if sleep.as_mut().poll(context).is_pending() {
+                return;
+            }
+            self.alarm.0 = None;
+            if due <= self.shared.clock.now() {
+                context.waker().wake_by_ref();
+                return;
+            }
+        }
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut rounds = 0;
+        this.tasks.begin(context);
+        loop {
+            let due = this.shared.check_time();
+            while this.shared.bell.take_attention() {
+                while let Some(command) = this.shared.next_command() {
+                    this.perform(command);
+                }
+            }
+            if this.shared.has_ended() {
+                return Poll::Ready(());
+            }
+            match this.tasks.turn(&mut rounds) {
+                Turn::Ended(key, end) => this.ended(key, end),
+                Turn::GaveWay => {
+                    // A guest still runs: others get their turn, and then the clock is looked at again.
+                    this.tasks.rest();
+                    this.shared.check_time();
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Turn::Waiting => {
+                    // The turn may have begun or ended an invocation, and with it a deadline.
+                    let due = this.shared.check_time().or(due);
+                    this.set_alarm(due, context);
+                    if this.tasks.rest() {
+                        return Poll::Pending;
+                    }
+                    this.tasks.begin(context);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.network.stop();
+        self.shared.abandon();
+    }
+}
+
+/// Serves the Runtime API to whoever connects.
+async fn serve(listener: Arc<TcpListener>, apis: Apis<EnvironmentApi>) -> Option<Exit> {
+    let mut connections = FuturesUnordered::new();
+    loop {
+        if connections.len() >= MAX_CONNECTIONS {
+            connections.next().await;
+            continue;
+        }
+        let accepted = {
+            let accept = pin!(std::future::poll_fn(|context| listener.poll_accept(context)));
+            if connections.is_empty() {
+                accept.await
+            } else {
+                match select(accept, connections.next()).await {
+                    Either::Left((accepted, _)) => accepted,
+                    Either::Right(_) => continue,
+                }
+            }
+        };
+        match accepted {
+            Ok(connection) => connections.push(http::serve_connection(connection, apis.clone())),
+            Err(error) => tracing::debug!(%error, "a connection to the Runtime API was not accepted"),
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! One invocation, for its caller.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use lambox_lifecycle::{Config, FailureCause, FunctionError, Outcome, PlatformEvent, Report, RequestId};
+use parking_lot::Mutex;
+
+use super::state::events;
+use crate::log::{LogEntry, LogFormat};
+
+/// Why an environment did not take an invocation, or will not answer it.
+///
+/// That the function failed is no such reason: it is part of the [`InvokeResult`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvokeError {
+    /// The payload is over the service's limit.
+    #[error("the payload has {bytes} bytes, and the service takes at most {max}")]
+    PayloadTooLarge {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The environment was shut down.
+    #[error("the execution environment has been shut down")]
+    Ended,
+    /// Too many invocations wait for this environment.
+    #[error("{} invocations wait for this execution environment already", super::MAX_QUEUED_INVOCATIONS)]
+    QueueFull,
+}
+
+/// How far an invocation has come.
+#[derive(Debug)]
+pub(super) struct Progress {
+    request_id: RequestId,
+    config: Arc<Config>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    outcome: Option<Arc<Outcome>>,
+    finished: Option<(Vec<LogEntry>, u64)>,
+    abandoned: bool,
+    waker: Option<Waker>,
+}
+
+impl Progress {
+    pub(super) fn new(request_id: RequestId, config: Arc<Config>) -> Arc<Self> {
+        Arc::new(Self { request_id, config, state: Mutex::default() })
+    }
+
+    pub(super) fn respond(&self, outcome: Arc<Outcome>) {
+        self.change(|state| state.outcome = Some(outcome));
+    }
+
+    pub(super) fn finish(&self, entries: Vec<LogEntry>, dropped: u64) {
+        self.change(|state| state.finished = Some((entries, dropped)));
+    }
+
+    pub(super) fn abandon(&self) {
+        self.change(|state| state.abandoned = true);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let waker = {
+            let mut state = self.state.lock();
+            change(&mut state);
+            state.waker.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// An invocation that was handed over.
+///
+/// Awaiting it gives the result when the invocation is over. Dropping it does not cancel the invocation: the service
+/// has no means to.
+#[derive(Debug)]
+pub struct PendingInvocation {
+    progress: Arc<Progress>,
+}
+
+impl PendingInvocation {
+    pub(super) fn new(progress: Arc<Progress>) -> Self {
+        Self { progress }
+    }
+
+    /// Its request id.
+    pub fn request_id(&self) -> RequestId {
+        self.progress.request_id
+    }
+
+    /// The caller's answer, as soon as the runtime's response is complete or the invocation failed: what the service
+    /// answers a synchronous invocation with. Extensions, and the runtime itself, may still be at work.
+    ///
+    /// # Errors
+    ///
+    /// [`InvokeError::Ended`] if the environment was dropped before.
+    pub async fn response(&mut self) -> Result<Arc<Outcome>, InvokeError> {
+        std::future::poll_fn(|context| {
+            let mut state = self.progress.state.lock();
+            if let Some(outcome) = &state.outcome {
+                return Poll::Ready(Ok(Arc::clone(outcome)));
+            }
+            if state.abandoned {
+                return Poll::Ready(Err(InvokeError::Ended));
+            }
+            state.waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl Future for PendingInvocation {
+    type Output = Result<InvokeResult, InvokeError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.progress.state.lock();
+        let state = &mut *state;
+        if let (Some(outcome), Some((log, dropped))) = (&state.outcome, &mut state.finished) {
+            return Poll::Ready(Ok(InvokeResult {
+                outcome: Arc::clone(outcome),
+                log: std::mem::take(log),
+                dropped_log_lines: *dropped,
+                config: Arc::clone(&self.progress.config),
+            }));
+        }
+        if state.abandoned {
+            return Poll::Ready(Err(InvokeError::Ended));
+        }
+        state.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// How an invocation went.
+#[derive(Clone, PartialEq, Eq)]
+pub struct InvokeResult {
+    outcome: Arc<Outcome>,
+    log: Vec<LogEntry>,
+    dropped_log_lines: u64,
+    config: Arc<Config>,
+}
+
+impl fmt::Debug for InvokeResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InvokeResult")
+            .field("request_id", &self.outcome.request_id)
+            .field("payload", &String::from_utf8_lossy(&self.outcome.payload))
+            .field("error", &self.outcome.error)
+            .field("log", &self.log_text())
+            .finish_non_exhaustive()
+    }
+}
+
+impl InvokeResult {
+    /// The invocation's request id.
+    pub fn request_id(&self) -> RequestId {
+        self.outcome.request_id
+    }
+
+    /// What the caller gets: the function's response, or the JSON text of an error.
+    pub fn payload(&self) -> &Bytes {
+        &self.outcome.payload
+    }
+
+    /// The payload as JSON.
+    ///
+    /// # Errors
+    ///
+    /// Where it is no JSON, or not that of a `T`.
+    pub fn json<'a, T: serde::Deserialize<'a>>(&'a self) -> serde_json::Result<T> {
+        serde_json::from_slice(&self.outcome.payload)
+    }
+
+    /// Present if the function failed.
+    pub fn function_error(&self) -> Option<&FunctionError> {
+        self.outcome.error.as_ref()
+    }
+
+    /// Whether the function answered without an error.
+    pub fn is_success(&self) -> bool {
+        self.outcome.error.is_none()
+    }
+
+    /// Whether the function's timeout passed before it answered.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self.cause(), Some(FailureCause::Timeout))
+    }
+
+    /// Whether the runtime was stopped because it asked for more memory than there is.
+    pub fn is_out_of_memory(&self) -> bool {
+        matches!(
+            self.cause(),
+            Some(
+                FailureCause::RuntimeExit(lambox_lifecycle::Exit::OutOfMemory)
+                    | FailureCause::ExtensionExit { exit: lambox_lifecycle::Exit::OutOfMemory, .. }
+            )
+        )
+    }
+
+    /// What failed.
+    pub fn cause(&self) -> Option<&FailureCause> {
+        self.outcome.error.as_ref().map(|error| &error.cause)
+    }
+
+    /// The caller's answer.
+    pub fn outcome(&self) -> &Arc<Outcome> {
+        &self.outcome
+    }
+
+    /// The log from the end of the invocation before to the end of this one, with a cold start's initialisation.
+    pub fn log(&self) -> &[LogEntry] {
+        &self.log
+    }
+
+    /// How many lines are missing from [`log`](Self::log), which is bounded by
+    /// [`MAX_KEPT_LOG_BYTES`](crate::MAX_KEPT_LOG_BYTES).
+    pub fn dropped_log_lines(&self) -> u64 {
+        self.dropped_log_lines
+    }
+
+    /// The log in the text format, as the service shows it.
+    pub fn log_text(&self) -> String {
+        self.log_as(LogFormat::Text)
+    }
+
+    /// The log in this format.
+    pub fn log_as(&self, format: LogFormat) -> String {
+        let mut text = String::new();
+        for entry in &self.log {
+            // Writing to a string does not fail.
+            let _ = entry.write(&mut text, format, &self.config);
+        }
+        text
+    }
+
+    /// The lines that function and extensions wrote, without the platform's.
+    pub fn output(&self) -> Vec<String> {
+        self.log
+            .iter()
+            .filter_map(|entry| match &entry.source {
+                crate::log::LogSource::Function(line) | crate::log::LogSource::Extension(_, line) => {
+                    Some(String::from_utf8_lossy(line).into_owned())
+                }
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The platform's events, in order.
+    pub fn events(&self) -> impl Iterator<Item = &PlatformEvent> {
+        events(&self.log)
+    }
+
+    /// What the invocation took.
+    pub fn report(&self) -> Option<&Report> {
+        self.events().find_map(|event| match event {
+            PlatformEvent::Report(report) if report.request_id == self.outcome.request_id => Some(report),
+            _ => None,
+        })
+    }
+}

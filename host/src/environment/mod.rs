@@ -1,0 +1,319 @@
+//! One execution environment: the driver of its rules, and the handle by which it is used.
+
+mod driver;
+mod invocation;
+mod state;
+mod tasks;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use lambox_lifecycle::{Config, Input, Invocation, Lifecycle, Phase, Program, RequestId};
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use self::driver::Driver;
+pub use self::invocation::{InvokeError, InvokeResult, PendingInvocation};
+pub use self::state::MAX_QUEUED_INVOCATIONS;
+pub(crate) use self::state::{EnvironmentApi, Shared};
+use crate::clock::Clock;
+use crate::engine::{Engine, MemoryBudget};
+use crate::function::Code;
+use crate::log::{LogEntry, LogSource, Sink};
+use crate::network::{Network, NetworkPolicy};
+use crate::transport::http::{self, Apis, RealListener};
+
+/// The port of the Runtime API on an environment's own loopback; `AWS_LAMBDA_RUNTIME_API` is `127.0.0.1:9001`.
+///
+/// Source: documented (9001 is reserved for it); the address is that of the Runtime Interface Emulator.
+pub const RUNTIME_API_PORT: u16 = 9001;
+
+/// The largest payload of an invocation: 6 MiB.
+///
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
+pub const MAX_PAYLOAD_BYTES: usize = 6 << 20;
+
+/// What an environment is made of: one function's programs with their arguments and variables.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) config: Config,
+    pub(crate) memory_bytes: usize,
+    pub(crate) runtime: ProgramPlan,
+    pub(crate) extensions: Vec<ProgramPlan>,
+    pub(crate) sink: Option<Sink>,
+}
+
+/// One program of an environment.
+#[derive(Debug)]
+pub(crate) struct ProgramPlan {
+    pub(crate) code: Code,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) variables: Vec<(String, String)>,
+}
+
+impl Plan {
+    fn program(&self, program: Program) -> Option<&ProgramPlan> {
+        match program {
+            Program::Runtime => Some(&self.runtime),
+            Program::Extension(index) => self.extensions.get(index),
+        }
+    }
+
+    fn code(&self, program: Program) -> Option<&Code> {
+        self.program(program).map(|program| &program.code)
+    }
+
+    fn arguments(&self, program: Program) -> &[String] {
+        self.program(program).map_or(&[], |program| &program.arguments)
+    }
+
+    fn variables(&self, program: Program) -> &[(String, String)] {
+        self.program(program).map_or(&[], |program| &program.variables)
+    }
+}
+
+/// One running copy of a function: its sandboxes, its virtual network, its memory budget, its lifecycle.
+///
+/// It is driven by a task of the tokio runtime it was started in. Dropping the handle ends it at once, as a machine
+/// that is switched off; [`shutdown`](Self::shutdown) ends it by the rules.
+#[derive(Debug)]
+pub struct ExecutionEnvironment {
+    shared: Arc<Shared>,
+    apis: Apis<EnvironmentApi>,
+    network: Network,
+    listeners: Mutex<Vec<RealListener>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for ExecutionEnvironment {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl ExecutionEnvironment {
+    pub(crate) fn start(engine: &Engine, plan: &Arc<Plan>, clock: Arc<dyn Clock>) -> Self {
+        let budget = MemoryBudget::new(plan.memory_bytes);
+        let shared = Shared::new(plan.config.clone(), clock, budget, plan.sink.clone());
+        let of_denials = Arc::downgrade(&shared);
+        let network = Network::new(
+            NetworkPolicy::deny_all(),
+            Arc::new(move |denied| {
+                if let Some(shared) = of_denials.upgrade() {
+                    shared.log(LogSource::Simulator(denied.to_string()));
+                }
+            }),
+        );
+        let apis = Apis::new(EnvironmentApi(Arc::clone(&shared)));
+        let driver =
+            Driver::new(Arc::clone(&shared), engine.clone(), Arc::clone(plan), network.clone(), apis.clone())
+                .expect("the Runtime API's port is free in a network that was just made");
+        let task = tokio::spawn(driver);
+        Self { shared, apis, network, listeners: Mutex::default(), task }
+    }
+
+    /// Invokes the function and waits until the invocation is over: the runtime and all extensions are done with it,
+    /// and its report is written. An environment that has not been initialised is initialised first.
+    ///
+    /// Invocations are served one at a time, in the order in which they were made.
+    ///
+    /// # Errors
+    ///
+    /// [`InvokeError::PayloadTooLarge`] above [`MAX_PAYLOAD_BYTES`], [`InvokeError::QueueFull`], and
+    /// [`InvokeError::Ended`] if the environment was shut down. That the *function* failed is no error here: see
+    /// [`InvokeResult::function_error`].
+    pub async fn invoke(&self, request: impl Into<InvokeRequest>) -> Result<InvokeResult, InvokeError> {
+        self.begin(request)?.await
+    }
+
+    /// Invokes the function without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`invoke`](Self::invoke).
+    pub fn begin(&self, request: impl Into<InvokeRequest>) -> Result<PendingInvocation, InvokeError> {
+        let invocation = request.into().0;
+        let bytes = invocation.payload.len();
+        if bytes > MAX_PAYLOAD_BYTES {
+            return Err(InvokeError::PayloadTooLarge { bytes, max: MAX_PAYLOAD_BYTES });
+        }
+        self.shared.invoke(invocation).map(PendingInvocation::new)
+    }
+
+    /// Starts the initialisation ahead of any invocation. [`wait_for_frozen`](Self::wait_for_frozen) waits for its end.
+    pub fn initialize(&self) {
+        self.shared.input(Input::Initialize);
+    }
+
+    /// Shuts the environment down by the rules: the runtime is ended, extensions that asked for it get SHUTDOWN and
+    /// their time. Returns when it is gone.
+    pub async fn shutdown(&self) {
+        self.shared.input(Input::Shutdown);
+        self.shared.wait_for(|_| None::<()>).await;
+    }
+
+    /// Where in its life it is.
+    pub fn phase(&self) -> Phase {
+        self.shared.look(Lifecycle::phase)
+    }
+
+    /// Whether no guest may run.
+    pub fn is_frozen(&self) -> bool {
+        self.shared.look(Lifecycle::is_frozen)
+    }
+
+    /// Waits until the environment is in this phase. Returns at once if it is; false if it ended without.
+    pub async fn wait_for_phase(&self, phase: Phase) -> bool {
+        self.shared.wait_for(|core| (core.phase() == phase).then_some(())).await.is_some()
+    }
+
+    /// Waits until the environment is initialised and frozen: no invocation is under way. False if it ended, and also
+    /// if its initialisation failed.
+    pub async fn wait_for_frozen(&self) -> bool {
+        self.shared
+            .wait_for(|core| match core.phase() {
+                Phase::Ready => Some(true),
+                Phase::Idle | Phase::Ended => Some(false),
+                Phase::Init | Phase::Invoke | Phase::Shutdown => None,
+            })
+            .await
+            .unwrap_or(false)
+    }
+
+    /// Waits until an extension of this name has registered. False if the environment ended without.
+    pub async fn wait_for_extension(&self, name: &str) -> bool {
+        self.shared.wait_for(|core| core.extensions().any(|extension| extension.is_registered && *extension.name == *name).then_some(())).await.is_some()
+    }
+
+    /// Waits until `condition` holds for the rules' state; it is asked whenever that changes. False if the environment
+    /// ended without.
+    pub async fn wait_for(&self, mut condition: impl FnMut(&Lifecycle) -> bool) -> bool {
+        self.shared.wait_for(|core| condition(core).then_some(())).await.is_some()
+    }
+
+    /// What was written to the log since the last invocation ended: initialisation ahead of an invocation, shutdown.
+    /// Each entry is handed out once.
+    pub fn take_log(&self) -> Vec<LogEntry> {
+        self.shared.take_log()
+    }
+
+    /// The configuration by which its rules work.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    /// The bytes of memory its guests have now.
+    pub fn memory_used(&self) -> usize {
+        self.shared.budget.used()
+    }
+
+    /// Serves its APIs on a real address too, for a native runtime or extension: `127.0.0.1:0` takes a free port. The
+    /// address that comes back is what such a program wants in `AWS_LAMBDA_RUNTIME_API`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system; and an address other than the loopback's is refused, since the API knows no
+    /// authentication.
+    pub async fn listen(&self, address: SocketAddr) -> io::Result<SocketAddr> {
+        if !address.ip().is_loopback() {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!("the Runtime API has no authentication and is served on loopback only, not on {address}"),
+            ));
+        }
+        let listener = http::listen(address, self.apis.clone()).await?;
+        let address = listener.local_addr();
+        self.listeners.lock().push(listener);
+        Ok(address)
+    }
+
+    /// Connects to a port on which a guest listens.
+    ///
+    /// # Errors
+    ///
+    /// `ConnectionRefused` where none does.
+    pub fn dial(&self, port: u16) -> io::Result<impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send> {
+        self.network.dial(port).map_err(|error| io::Error::new(io::ErrorKind::ConnectionRefused, error.to_string()))
+    }
+}
+
+/// What to invoke a function with: at least a payload.
+#[derive(Clone, Debug)]
+pub struct InvokeRequest(Invocation);
+
+impl InvokeRequest {
+    /// An invocation with this payload and a new request id.
+    pub fn new(payload: impl Into<bytes::Bytes>) -> Self {
+        Self(Invocation::new(RequestId::from_uuid(Uuid::new_v4()), payload))
+    }
+
+    /// An invocation whose payload is this value as JSON.
+    ///
+    /// # Errors
+    ///
+    /// Where the value cannot be written as JSON.
+    pub fn json(value: &impl serde::Serialize) -> serde_json::Result<Self> {
+        serde_json::to_vec(value).map(Self::new)
+    }
+
+    /// Sets the request id.
+    #[must_use]
+    pub fn request_id(mut self, request_id: RequestId) -> Self {
+        self.0.request_id = request_id;
+        self
+    }
+
+    /// Sets the X-Ray trace header.
+    #[must_use]
+    pub fn trace_id(mut self, trace_id: impl Into<Arc<str>>) -> Self {
+        self.0.trace_id = Some(trace_id.into());
+        self
+    }
+
+    /// Sets the client context, a JSON text.
+    #[must_use]
+    pub fn client_context(mut self, client_context: impl Into<Arc<str>>) -> Self {
+        self.0.client_context = Some(client_context.into());
+        self
+    }
+
+    /// Sets the Cognito identity, a JSON text.
+    #[must_use]
+    pub fn cognito_identity(mut self, cognito_identity: impl Into<Arc<str>>) -> Self {
+        self.0.cognito_identity = Some(cognito_identity.into());
+        self
+    }
+
+    /// Sets the tenant.
+    #[must_use]
+    pub fn tenant_id(mut self, tenant_id: impl Into<Arc<str>>) -> Self {
+        self.0.tenant_id = Some(tenant_id.into());
+        self
+    }
+
+    /// Sets the ARN by which the function is invoked.
+    #[must_use]
+    pub fn invoked_function_arn(mut self, arn: impl Into<Arc<str>>) -> Self {
+        self.0.invoked_function_arn = Some(arn.into());
+        self
+    }
+}
+
+macro_rules! from_payload {
+    ($($payload:ty),+) => {
+        $(impl From<$payload> for InvokeRequest {
+            fn from(payload: $payload) -> Self {
+                Self::new(payload)
+            }
+        })+
+    };
+}
+
+from_payload!(bytes::Bytes, Vec<u8>, String, &'static str, &'static [u8]);
+
+impl From<serde_json::Value> for InvokeRequest {
+    fn from(payload: serde_json::Value) -> Self {
+        Self::new(payload.to_string())
+    }
+}

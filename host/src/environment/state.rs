@@ -1,0 +1,412 @@
+//! What the parts of one execution environment share: the rules, the calls that wait for them, and the log.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use lambox_lifecycle::{
+    Answer, Call, Config, Effect, Exit, Input, Invocation, Lifecycle, PlatformEvent, Program, Reading,
+    Rejection, Ticket, Timestamp,
+};
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use super::invocation::{InvokeError, Progress};
+use super::tasks::Bell;
+use crate::clock::Clock;
+use crate::engine::MemoryBudget;
+use crate::log::{Journal, LogEntry, LogSource, Sink};
+use crate::transport::Api;
+
+/// How many invocations can wait for an environment.
+pub const MAX_QUEUED_INVOCATIONS: usize = 10_000;
+
+/// What the environment's task has to do to its programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Command {
+    Start(Program),
+    Terminate(Program),
+    Kill(Program),
+}
+
+/// What the parts of one environment share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    pub(super) bell: Arc<Bell>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) budget: Arc<MemoryBudget>,
+    pub(crate) config: Arc<Config>,
+    next_ticket: AtomicU64,
+    /// How long guests have been frozen in all, in nanoseconds, and since when they are (0: they are not).
+    frozen_nanos: AtomicU64,
+    frozen_since: AtomicU64,
+}
+
+struct State {
+    core: Lifecycle,
+    calls: Vec<PendingCall>,
+    commands: VecDeque<Command>,
+    queue: VecDeque<(Invocation, Arc<Progress>)>,
+    current: Option<Arc<Progress>>,
+    journal: Journal,
+    sink: Option<Sink>,
+    observers: Vec<Waker>,
+    ended: bool,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("core", &self.core).field("queued", &self.queue.len()).finish_non_exhaustive()
+    }
+}
+
+/// A call on its way through the rules.
+#[derive(Debug)]
+struct PendingCall {
+    ticket: Ticket,
+    answer: Option<Result<Answer, Rejection>>,
+    waker: Option<Waker>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        budget: Arc<MemoryBudget>,
+        sink: Option<Sink>,
+    ) -> Arc<Self> {
+        let state = State {
+            core: Lifecycle::new(config.clone()),
+            calls: Vec::new(),
+            commands: VecDeque::new(),
+            queue: VecDeque::new(),
+            current: None,
+            journal: Journal::default(),
+            sink,
+            observers: Vec::new(),
+            ended: false,
+        };
+        let now = clock.now().as_epoch_nanos();
+        let bell = Arc::new(Bell::default());
+        // Nothing runs before the rules say so.
+        bell.set_frozen(true);
+        Arc::new(Self {
+            state: Mutex::new(state),
+            bell,
+            clock,
+            budget,
+            config: Arc::new(config),
+            next_ticket: AtomicU64::new(0),
+            frozen_nanos: AtomicU64::new(0),
+            frozen_since: AtomicU64::new(now),
+        })
+    }
+
+    /// Hands an input to the rules.
+    pub(super) fn input(&self, input: Input) {
+        let mut state = self.state.lock();
+        self.apply(&mut state, Some(input));
+    }
+
+    /// Hands an invocation to the rules, or lets it wait until they take it.
+    pub(super) fn invoke(&self, invocation: Invocation) -> Result<Arc<Progress>, InvokeError> {
+        let mut state = self.state.lock();
+        if state.ended {
+            return Err(InvokeError::Ended);
+        }
+        if state.queue.len() >= MAX_QUEUED_INVOCATIONS {
+            return Err(InvokeError::QueueFull);
+        }
+        let progress = Progress::new(invocation.request_id, Arc::clone(&self.config));
+        state.queue.push_back((invocation, Arc::clone(&progress)));
+        self.admit(&mut state);
+        Ok(progress)
+    }
+
+    /// Tells the rules that time has passed, if they wait for that; says when they next do.
+    pub(super) fn check_time(&self) -> Option<Timestamp> {
+        let mut state = self.state.lock();
+        let due = state.core.poll_timeout()?;
+        if due <= self.clock.now() {
+            self.apply(&mut state, None);
+            return state.core.poll_timeout();
+        }
+        Some(due)
+    }
+
+    /// The next thing to do to a program.
+    pub(super) fn next_command(&self) -> Option<Command> {
+        self.state.lock().commands.pop_front()
+    }
+
+    /// A program ended by itself.
+    pub(super) fn exited(&self, program: Program, exit: Exit) {
+        self.input(Input::Exited { program, exit });
+    }
+
+    /// Writes to the log.
+    pub(crate) fn log(&self, source: LogSource) {
+        let mut state = self.state.lock();
+        self.write(&mut state, LogEntry { at: self.clock.now(), source });
+    }
+
+    /// Writes a line of a program's to the log.
+    pub(crate) fn log_line(&self, program: Program, line: Bytes) {
+        self.log(match program {
+            Program::Runtime => LogSource::Function(line),
+            Program::Extension(index) => match self.config.extensions.get(index) {
+                Some(name) => LogSource::Extension(Arc::clone(name), line),
+                None => LogSource::Function(line),
+            },
+        });
+    }
+
+    /// Ready as soon as `condition` holds for the rules; `None` if the environment ends before.
+    pub(super) async fn wait_for<T>(&self, mut condition: impl FnMut(&Lifecycle) -> Option<T>) -> Option<T> {
+        std::future::poll_fn(|context| {
+            let mut state = self.state.lock();
+            if let Some(value) = condition(&state.core) {
+                return Poll::Ready(Some(value));
+            }
+            if state.ended {
+                return Poll::Ready(None);
+            }
+            if !state.observers.iter().any(|waker| waker.will_wake(context.waker())) {
+                state.observers.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Looks at the rules' state.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Lifecycle) -> T) -> T {
+        look(&self.state.lock().core)
+    }
+
+    /// The entries of the log that belong to no invocation that has ended; they are taken.
+    pub(super) fn take_log(&self) -> Vec<LogEntry> {
+        self.state.lock().journal.take().0
+    }
+
+    /// How long guests ran, by the clock that stands still while they are frozen, in nanoseconds.
+    pub(crate) fn thawed_nanos(&self) -> u64 {
+        let now = self.clock.now().as_epoch_nanos();
+        let since = self.frozen_since.load(Ordering::Acquire);
+        let now = if since == 0 { now } else { since };
+        now.saturating_sub(self.frozen_nanos.load(Ordering::Acquire))
+    }
+
+    /// A guest that runs gives way to others.
+    pub(crate) fn give_way(&self) {
+        self.bell.give_way();
+    }
+
+    /// The environment's task is gone: whoever waits is told.
+    pub(super) fn abandon(&self) {
+        let mut state = self.state.lock();
+        state.ended = true;
+        self.settle(&mut state);
+    }
+
+    /// The environment has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state.lock().ended
+    }
+
+    fn reading(&self) -> Reading {
+        Reading { now: self.clock.now(), max_memory_used: self.budget.peak() as u64 }
+    }
+
+    /// Lets the rules take in what happened, or that time passed, and does what they say.
+    fn apply(&self, state: &mut State, input: Option<Input>) {
+        let reading = self.reading();
+        match input {
+            Some(input) => state.core.handle(reading, input),
+            None => state.core.handle_timeout(reading),
+        }
+        self.perform(state, reading.now);
+        self.admit(state);
+        for observer in state.observers.drain(..) {
+            observer.wake();
+        }
+    }
+
+    /// Hands the next waiting invocation to the rules if they can take one.
+    fn admit(&self, state: &mut State) {
+        while state.current.is_none() && state.core.can_invoke() {
+            let Some((invocation, progress)) = state.queue.pop_front() else { return };
+            state.current = Some(progress);
+            let reading = self.reading();
+            state.core.handle(reading, Input::Invoke(invocation));
+            self.perform(state, reading.now);
+        }
+    }
+
+    fn perform(&self, state: &mut State, now: Timestamp) {
+        while let Some(effect) = state.core.poll_effect() {
+            match effect {
+                Effect::Start(program) => self.command(state, Command::Start(program)),
+                Effect::Terminate(program) => self.command(state, Command::Terminate(program)),
+                Effect::Kill(program) => self.command(state, Command::Kill(program)),
+                Effect::Answer { ticket, answer } => {
+                    if let Some(call) = state.calls.iter_mut().find(|call| call.ticket == ticket) {
+                        call.answer = Some(answer);
+                        if let Some(waker) = call.waker.take() {
+                            waker.wake();
+                        }
+                    }
+                }
+                Effect::Thaw => {
+                    let since = self.frozen_since.swap(0, Ordering::AcqRel);
+                    if since != 0 {
+                        self.frozen_nanos.fetch_add(now.as_epoch_nanos().saturating_sub(since), Ordering::AcqRel);
+                    }
+                    self.bell.set_frozen(false);
+                }
+                Effect::Freeze => {
+                    self.frozen_since.store(now.as_epoch_nanos(), Ordering::Release);
+                    self.bell.set_frozen(true);
+                }
+                Effect::Respond { outcome } => {
+                    if let Some(progress) = &state.current {
+                        progress.respond(outcome);
+                    }
+                }
+                Effect::Finish { .. } => {
+                    if let Some(progress) = state.current.take() {
+                        let (entries, dropped) = state.journal.take();
+                        progress.finish(entries, dropped);
+                    }
+                }
+                Effect::Event { at, event } => {
+                    self.write(state, LogEntry { at, source: LogSource::Platform(event) });
+                }
+                Effect::Ended => {
+                    state.ended = true;
+                    self.settle(state);
+                    self.bell.ask_attention();
+                }
+            }
+        }
+    }
+
+    /// Tells all who wait for an environment that has ended.
+    fn settle(&self, state: &mut State) {
+        if let Some(progress) = state.current.take() {
+            progress.abandon();
+        }
+        for (_, progress) in state.queue.drain(..) {
+            progress.abandon();
+        }
+        for call in &mut state.calls {
+            if call.answer.is_none() {
+                call.answer = Some(Err(Rejection::Ended));
+                if let Some(waker) = call.waker.take() {
+                    waker.wake();
+                }
+            }
+        }
+        for observer in state.observers.drain(..) {
+            observer.wake();
+        }
+    }
+
+    fn command(&self, state: &mut State, command: Command) {
+        state.commands.push_back(command);
+        self.bell.ask_attention();
+    }
+
+    fn write(&self, state: &mut State, entry: LogEntry) {
+        if let Some(sink) = &state.sink {
+            sink.0.write(&entry, &self.config);
+        }
+        state.journal.push(entry);
+    }
+}
+
+/// The APIs of one environment, as transports call them.
+#[derive(Clone, Debug)]
+pub(crate) struct EnvironmentApi(pub(super) Arc<Shared>);
+
+impl EnvironmentApi {
+    /// The environment.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+}
+
+impl Api for EnvironmentApi {
+    fn ticket(&self) -> Ticket {
+        Ticket(self.0.next_ticket.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn uuid(&self) -> Uuid {
+        Uuid::new_v4()
+    }
+
+    fn call(&self, ticket: Ticket, call: Call) -> impl Future<Output = Result<Answer, Rejection>> + Send {
+        CallFuture { shared: Arc::clone(&self.0), ticket, call: Some(call), waiting: false }
+    }
+}
+
+/// A call: handed over when first polled, hung up when dropped before its answer.
+struct CallFuture {
+    shared: Arc<Shared>,
+    ticket: Ticket,
+    call: Option<Call>,
+    waiting: bool,
+}
+
+impl Future for CallFuture {
+    type Output = Result<Answer, Rejection>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        let mut state = this.shared.state.lock();
+        if let Some(call) = this.call.take() {
+            if state.ended {
+                return Poll::Ready(Err(Rejection::Ended));
+            }
+            state.calls.push(PendingCall { ticket: this.ticket, answer: None, waker: None });
+            this.waiting = true;
+            this.shared.apply(&mut state, Some(Input::Call { ticket: this.ticket, call }));
+        }
+        let Some(index) = state.calls.iter().position(|call| call.ticket == this.ticket) else {
+            // Only this future takes its call out, and it returns when it does.
+            return Poll::Ready(Err(Rejection::Ended));
+        };
+        if state.calls[index].answer.is_none() {
+            state.calls[index].waker = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        this.waiting = false;
+        Poll::Ready(state.calls.swap_remove(index).answer.unwrap_or(Err(Rejection::Ended)))
+    }
+}
+
+impl Drop for CallFuture {
+    fn drop(&mut self) {
+        if !self.waiting {
+            return;
+        }
+        let mut state = self.shared.state.lock();
+        state.calls.retain(|call| call.ticket != self.ticket);
+        if !state.ended {
+            self.shared.apply(&mut state, Some(Input::Hangup(self.ticket)));
+        }
+    }
+}
+
+/// Events of the platform among entries of the log.
+pub(super) fn events(entries: &[LogEntry]) -> impl Iterator<Item = &PlatformEvent> {
+    entries.iter().filter_map(|entry| match &entry.source {
+        LogSource::Platform(event) => Some(event),
+        _ => None,
+    })
+}

@@ -1,0 +1,331 @@
+//! A function: its configuration and its code.
+
+mod memory_size;
+mod timeout;
+mod variables;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use lambox_lifecycle::{Config, InitType, limits};
+use uuid::Uuid;
+
+pub use self::memory_size::{MemorySize, MemorySizeError};
+pub use self::timeout::{FunctionTimeout, FunctionTimeoutError};
+use crate::environment::{ExecutionEnvironment, Plan, ProgramPlan};
+use crate::log::{LogSink, Sink};
+use crate::sandbox::Prepared;
+use crate::simulator::Simulator;
+
+/// A component that was compiled, and whose imports and exports fit.
+///
+/// Cheap to clone. Made by [`Simulator::component`].
+#[derive(Clone)]
+pub struct Component {
+    prepared: Arc<Prepared>,
+}
+
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Component").field(&self.prepared).finish()
+    }
+}
+
+impl Component {
+    pub(crate) fn new(prepared: Prepared) -> Self {
+        Self { prepared: Arc::new(prepared) }
+    }
+
+    pub(crate) fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
+    /// Whether it exports the handler interface, and so is called by Lambox instead of polling for its invocations.
+    pub fn is_handler(&self) -> bool {
+        matches!(*self.prepared, Prepared::Handler(_))
+    }
+}
+
+/// Where a program's code is.
+#[derive(Clone, Debug)]
+pub(crate) enum Code {
+    /// In a component.
+    Guest(Component),
+    /// In a native process that someone starts and connects to the real listener.
+    Native,
+}
+
+/// Why a function's configuration is not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FunctionError {
+    /// There is no runtime.
+    #[error("a function needs a runtime: a component, or a native program to wait for")]
+    NoRuntime,
+    /// The name is not one of the service's.
+    #[error("a function's name has 1 to 64 letters, digits, hyphens and underscores, which `{name}` has not")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// There are too many extensions.
+    #[error("a function has at most {} extensions, not {count}", limits::MAX_EXTENSIONS)]
+    TooManyExtensions {
+        /// How many there are.
+        count: usize,
+    },
+    /// An extension cannot have this name.
+    #[error("an extension cannot be named `{name}`: {reason}")]
+    ExtensionName {
+        /// The name.
+        name: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// An extension's component only exports a handler.
+    #[error("the extension `{name}` has no main; a component that exports the handler interface can only be a runtime")]
+    ExtensionWithoutMain {
+        /// The extension.
+        name: String,
+    },
+    /// An environment variable cannot be set.
+    #[error("the environment variable `{name}` cannot be set: {reason}")]
+    Variable {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The environment variables are too long.
+    #[error(
+        "the environment variables have {bytes} bytes, and a function's own have at most {}",
+        variables::MAX_VARIABLES_BYTES
+    )]
+    VariablesTooLong {
+        /// Their length.
+        bytes: usize,
+    },
+}
+
+/// Gathers a function's configuration. Made by [`Simulator::function`].
+#[derive(Clone, Debug)]
+pub struct FunctionBuilder {
+    simulator: Simulator,
+    name: String,
+    version: String,
+    handler: String,
+    region: String,
+    account_id: String,
+    memory_size: MemorySize,
+    timeout: FunctionTimeout,
+    variables: BTreeMap<String, String>,
+    runtime: Option<Code>,
+    extensions: Vec<(String, Code)>,
+    sink: Option<Sink>,
+}
+
+impl FunctionBuilder {
+    /// A function of this name, version `$LATEST`, handler `handler`, in `us-east-1` of account `123456789012`, with
+    /// 128 MB, a timeout of 3 seconds, no variables of its own and no extensions.
+    pub(crate) fn new(simulator: Simulator, name: impl Into<String>) -> Self {
+        Self {
+            simulator,
+            name: name.into(),
+            version: "$LATEST".to_owned(),
+            handler: "handler".to_owned(),
+            region: "us-east-1".to_owned(),
+            account_id: "123456789012".to_owned(),
+            memory_size: MemorySize::DEFAULT,
+            timeout: FunctionTimeout::DEFAULT,
+            variables: BTreeMap::new(),
+            runtime: None,
+            extensions: Vec::new(),
+            sink: None,
+        }
+    }
+
+    /// Sets the runtime: a program that polls the Runtime API, or a handler.
+    #[must_use]
+    pub fn runtime(mut self, component: Component) -> Self {
+        self.runtime = Some(Code::Guest(component));
+        self
+    }
+
+    /// Waits for a native runtime, which someone starts with the address of
+    /// [`ExecutionEnvironment::listen`] in `AWS_LAMBDA_RUNTIME_API`.
+    #[must_use]
+    pub fn native_runtime(mut self) -> Self {
+        self.runtime = Some(Code::Native);
+        self
+    }
+
+    /// Adds an external extension. `name` is the file name under `/opt/extensions`, by which it must register.
+    #[must_use]
+    pub fn extension(mut self, name: impl Into<String>, component: Component) -> Self {
+        self.extensions.push((name.into(), Code::Guest(component)));
+        self
+    }
+
+    /// Waits for a native extension of this name. The runtime is not started before it has registered.
+    #[must_use]
+    pub fn native_extension(mut self, name: impl Into<String>) -> Self {
+        self.extensions.push((name.into(), Code::Native));
+        self
+    }
+
+    /// Sets the memory size.
+    #[must_use]
+    pub fn memory_size(mut self, memory_size: MemorySize) -> Self {
+        self.memory_size = memory_size;
+        self
+    }
+
+    /// Sets the timeout.
+    #[must_use]
+    pub fn timeout(mut self, timeout: FunctionTimeout) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets an environment variable of the function's own.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.variables.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets the version: `$LATEST` or a number.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = version.into();
+        self
+    }
+
+    /// Sets the handler, `_HANDLER`.
+    #[must_use]
+    pub fn handler(mut self, handler: impl Into<String>) -> Self {
+        self.handler = handler.into();
+        self
+    }
+
+    /// Sets the region.
+    #[must_use]
+    pub fn region(mut self, region: impl Into<String>) -> Self {
+        self.region = region.into();
+        self
+    }
+
+    /// Sets the account's number.
+    #[must_use]
+    pub fn account_id(mut self, account_id: impl Into<String>) -> Self {
+        self.account_id = account_id.into();
+        self
+    }
+
+    /// Hands every entry of the log to `sink` as it is written.
+    #[must_use]
+    pub fn log_sink(mut self, sink: Arc<dyn LogSink>) -> Self {
+        self.sink = Some(Sink(sink));
+        self
+    }
+
+    /// Checks all of it.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong.
+    pub fn build(self) -> Result<Function, FunctionError> {
+        let runtime = self.runtime.ok_or(FunctionError::NoRuntime)?;
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if self.name.is_empty() || self.name.len() > 64 || !self.name.chars().all(is_name) {
+            return Err(FunctionError::Name { name: self.name });
+        }
+        check_extensions(&self.extensions)?;
+        for name in self.variables.keys() {
+            variables::check(name).map_err(|reason| FunctionError::Variable { name: name.clone(), reason })?;
+        }
+        let bytes = self.variables.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if bytes > variables::MAX_VARIABLES_BYTES {
+            return Err(FunctionError::VariablesTooLong { bytes });
+        }
+        let date = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).strftime("%Y/%m/%d").to_string();
+        let config = Config {
+            function_arn: format!("arn:aws:lambda:{}:{}:function:{}", self.region, self.account_id, self.name).into(),
+            log_stream: format!("{date}/[{}]{}", self.version, Uuid::new_v4().simple()).into(),
+            function_name: self.name.into(),
+            function_version: self.version.into(),
+            handler: self.handler.into(),
+            account_id: self.account_id.into(),
+            memory_size_mb: self.memory_size.as_mb(),
+            timeout: self.timeout.as_duration(),
+            initialization_type: InitType::OnDemand,
+            extensions: self.extensions.iter().map(|(name, _)| name.as_str().into()).collect(),
+            runtime_version: "".into(),
+            runtime_version_arn: "".into(),
+        };
+        let variables = variables::of_runtime(&config, &self.region, &self.variables);
+        let of_extensions = variables::of_extension(&variables);
+        let plan = Plan {
+            config,
+            memory_bytes: usize::try_from(self.memory_size.as_bytes()).unwrap_or(usize::MAX),
+            runtime: ProgramPlan { code: runtime, arguments: vec!["/var/task/bootstrap".to_owned()], variables },
+            extensions: self
+                .extensions
+                .into_iter()
+                .map(|(name, code)| ProgramPlan {
+                    code,
+                    // The official extension client registers by its own file name.
+                    arguments: vec![format!("/opt/extensions/{name}")],
+                    variables: of_extensions.clone(),
+                })
+                .collect(),
+            sink: self.sink,
+        };
+        Ok(Function { simulator: self.simulator, plan: Arc::new(plan) })
+    }
+}
+
+fn check_extensions(extensions: &[(String, Code)]) -> Result<(), FunctionError> {
+    if extensions.len() > limits::MAX_EXTENSIONS {
+        return Err(FunctionError::TooManyExtensions { count: extensions.len() });
+    }
+    for (index, (name, code)) in extensions.iter().enumerate() {
+        let wrong = |reason| Err(FunctionError::ExtensionName { name: name.clone(), reason });
+        if name.is_empty() || name.len() > 128 || name.contains(['/', '\0', '\n', '\r', '\t']) {
+            return wrong("it is a file's name of 1 to 128 bytes, without slashes and control characters");
+        }
+        if extensions[..index].iter().any(|(other, _)| other == name) {
+            return wrong("another extension has that name");
+        }
+        if let Code::Guest(component) = code
+            && component.is_handler()
+        {
+            return Err(FunctionError::ExtensionWithoutMain { name: name.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// A function: its configuration and its code. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Function {
+    simulator: Simulator,
+    plan: Arc<Plan>,
+}
+
+impl Function {
+    /// Makes an execution environment. Nothing in it is started before it is invoked or initialised.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with its timer enabled, in which the environment is to run.
+    pub fn environment(&self) -> ExecutionEnvironment {
+        ExecutionEnvironment::start(self.simulator.engine(), &self.plan, self.simulator.clock())
+    }
+
+    /// The configuration by which the rules work.
+    pub fn config(&self) -> &Config {
+        &self.plan.config
+    }
+}

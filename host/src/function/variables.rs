@@ -1,0 +1,130 @@
+//! The environment variables that runtime and extensions get.
+//!
+//! Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>; which of them an
+//! extension does not get, observed on the service.
+
+use std::collections::BTreeMap;
+
+use lambox_lifecycle::Config;
+
+use crate::environment::RUNTIME_API_PORT;
+
+/// The most bytes of names and values of a function's own variables together: 4 KB.
+pub(super) const MAX_VARIABLES_BYTES: usize = 4_096;
+
+/// Names that the platform sets and a function's configuration may not.
+const RESERVED: [&str; 22] = [
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_LAMBDA_MAX_CONCURRENCY",
+    "AWS_LAMBDA_METADATA_API",
+    "AWS_LAMBDA_METADATA_TOKEN",
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_LAMBDA_RUNTIME_API",
+    "LAMBDA_TASK_ROOT",
+    "LAMBDA_RUNTIME_DIR",
+    "_AWS_XRAY_DAEMON_ADDRESS",
+];
+
+/// What only the runtime gets.
+const RUNTIME_ONLY: [&str; 10] = [
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_XRAY_CONTEXT_MISSING",
+    "AWS_XRAY_DAEMON_ADDRESS",
+    "LAMBDA_RUNTIME_DIR",
+    "LAMBDA_TASK_ROOT",
+    "_AWS_XRAY_DAEMON_ADDRESS",
+    "_AWS_XRAY_DAEMON_PORT",
+    "_HANDLER",
+];
+
+/// What is wrong with a variable of the function's own.
+pub(super) fn check(name: &str) -> Result<(), &'static str> {
+    let mut letters = name.chars();
+    if !letters.next().is_some_and(|first| first.is_ascii_alphabetic()) && !RESERVED.contains(&name) {
+        return Err("a name begins with a letter");
+    }
+    if name.len() < 2 || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Err("a name has at least two characters, all of them letters, digits or underscores");
+    }
+    if RESERVED.contains(&name) {
+        return Err("the name is reserved: the platform sets it");
+    }
+    Ok(())
+}
+
+/// The runtime's variables: the platform's, with the function's own over those that may be set.
+pub(super) fn of_runtime(config: &Config, region: &str, own: &BTreeMap<String, String>) -> Vec<(String, String)> {
+    let api = format!("127.0.0.1:{RUNTIME_API_PORT}");
+    let memory = config.memory_size_mb.to_string();
+    let group = format!("/aws/lambda/{}", config.function_name);
+    let platform: [(&str, &str); 23] = [
+        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+        ("AWS_DEFAULT_REGION", region),
+        ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &memory),
+        ("AWS_LAMBDA_FUNCTION_NAME", &config.function_name),
+        ("AWS_LAMBDA_FUNCTION_VERSION", &config.function_version),
+        ("AWS_LAMBDA_INITIALIZATION_TYPE", config.initialization_type.as_str()),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", &group),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", &config.log_stream),
+        ("AWS_LAMBDA_RUNTIME_API", &api),
+        ("AWS_REGION", region),
+        ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
+        ("AWS_SESSION_TOKEN", "EXAMPLE"),
+        ("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR"),
+        ("AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1:2000"),
+        ("LAMBDA_RUNTIME_DIR", "/var/runtime"),
+        ("LAMBDA_TASK_ROOT", "/var/task"),
+        ("LANG", "en_US.UTF-8"),
+        ("LD_LIBRARY_PATH", LIBRARY_PATH),
+        ("PATH", "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin"),
+        ("TZ", ":UTC"),
+        ("_AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1"),
+        ("_AWS_XRAY_DAEMON_PORT", "2000"),
+        ("_HANDLER", &config.handler),
+
+
+
+    ];
+    let mut variables: BTreeMap<String, String> =
+        platform.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    variables.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));
+    variables.into_iter().collect()
+}
+
+const LIBRARY_PATH: &str =
+    "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib";
+
+/// An extension's variables: those of the runtime, without those that are only the runtime's.
+pub(super) fn of_extension(runtime: &[(String, String)]) -> Vec<(String, String)> {
+    runtime.iter().filter(|(name, _)| !RUNTIME_ONLY.contains(&name.as_str())).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_reserved_or_malformed_are_refused() {
+        for name in ["AWS_REGION", "_HANDLER", "_HIDDEN", "", "A", "1ST", "WITH-DASH", "WITH SPACE"] {
+            assert!(check(name).is_err(), "{name:?}");
+        }
+        for name in ["TABLE", "AWS_LAMBDA_LOG_LEVEL", "PATH", "ab"] {
+            assert_eq!(check(name), Ok(()), "{name:?}");
+        }
+    }
+}

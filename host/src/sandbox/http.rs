@@ -1,0 +1,91 @@
+//! A guest's outgoing HTTP requests over `wasi:http`.
+//!
+//! Those to the Runtime API go to its router without a connection; those to a listener of the same environment go
+//! through the virtual loopback; the rest is outside, which nothing is granted.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+
+use http::uri::{Authority, Scheme};
+use http::{Request, Response, Uri};
+use futures_util::future::{Either, select};
+use http_body_util::BodyExt as _;
+use hyper_util::rt::TokioIo;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+use crate::environment::{EnvironmentApi, RUNTIME_API_PORT, Shared};
+use crate::log::LogSource;
+use crate::network::Network;
+use crate::transport::http::Apis;
+
+/// What sending a request comes to: the response, and the work that goes on while its body is read.
+type Sent = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
+
+/// Where a guest's outgoing requests go.
+#[derive(Clone)]
+pub(super) struct Outgoing {
+    pub(super) shared: Arc<Shared>,
+    pub(super) network: Network,
+    pub(super) apis: Apis<EnvironmentApi>,
+}
+
+impl WasiHttpHooks for Outgoing {
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        _options: Option<RequestOptions>,
+        _finished: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
+        let outgoing = self.clone();
+        Box::new(async move { outgoing.send(request).await })
+    }
+}
+
+impl Outgoing {
+    async fn send(self, mut request: Request<WasiBody>) -> Result<Sent, Error> {
+        let authority = request.uri().authority().cloned().ok_or(Error::HttpRequestUriInvalid)?;
+        let secure = request.uri().scheme() == Some(&Scheme::HTTPS);
+        let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
+        if !self.is_own(&authority) {
+            self.shared.log(LogSource::Simulator(format!(
+                "denied: an HTTP request to {authority}; nothing outside the execution environment is granted"
+            )));
+            return Err(Error::HttpRequestDenied);
+        }
+        if secure {
+            // Inside the environment nothing speaks TLS.
+            return Err(Error::TlsProtocolError);
+        }
+        // A server is asked for the path; where it is has been dealt with.
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        *request.uri_mut() = path.parse::<Uri>().map_err(|_| Error::HttpRequestUriInvalid)?;
+        if port == RUNTIME_API_PORT {
+            let response = self.apis.respond(request).await;
+            let response = response.map(|body| body.map_err(|never| match never {}).boxed_unsync());
+            return Ok((response, Box::new(std::future::ready(Ok(())))));
+        }
+        let stream = self.network.dial(port).map_err(|_| Error::ConnectionRefused)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let mut connection = Box::new(connection);
+        let response = {
+            let sending = pin!(sender.send_request(request));
+            match select(sending, &mut connection).await {
+                Either::Left((response, _)) => response?,
+                Either::Right((_, sending)) => sending.await?,
+            }
+        };
+        let response = response.map(|body| body.map_err(Error::from).boxed_unsync());
+        Ok((response, Box::new(async move { connection.await.map_err(Error::from) })))
+    }
+
+    /// Whether this authority is the environment itself.
+    fn is_own(&self, authority: &Authority) -> bool {
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        match host.parse::<IpAddr>() {
+            Ok(address) => address.is_loopback(),
+            Err(_) => Network::is_own_name(&host.to_ascii_lowercase()),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The simulator: what all functions of a process share.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fs, io};
+
+use crate::clock::{Clock, RealClock};
+use crate::engine::{Allocation, Cache, ComponentError, Engine, EngineError};
+use crate::function::{Component, FunctionBuilder};
+use crate::sandbox::Imports;
+
+/// Owns the engine; functions are made from it. Cheap to clone.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let simulator = lambox::Simulator::builder().build()?;
+/// let component = simulator.component_file("target/wasm32-wasip2/release/hello.wasm")?;
+/// let function = simulator.function("hello").runtime(component).build()?;
+/// let result = function.environment().invoke(r#"{"name":"Ada"}"#).await?;
+/// assert_eq!(result.payload(), r#"{"message":"Hello, Ada!"}"#);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Simulator {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    engine: Engine,
+    imports: Imports,
+}
+
+/// Gathers what a simulator is made with.
+#[derive(Clone, Debug)]
+pub struct SimulatorBuilder {
+    cache: Option<PathBuf>,
+    allocation: Option<Allocation>,
+}
+
+/// Why a component cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("{} cannot be read", .path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is no component that Lambox can run.
+    #[error("{} cannot be run", .path.display())]
+    Component {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: ComponentError,
+    },
+}
+
+impl SimulatorBuilder {
+    /// Keeps compiled components in this folder instead of the user's cache folder. It must be this user's alone
+    /// (mode 0700), and is made where it does not exist.
+    #[must_use]
+    pub fn cache_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.cache = Some(folder.into());
+        self
+    }
+
+    /// Keeps no compiled components.
+    #[must_use]
+    pub fn without_cache(mut self) -> Self {
+        self.cache = None;
+        self
+    }
+
+    /// Allocates sandboxes one by one instead of from a pool. Slower; needs little address space.
+    #[must_use]
+    pub fn without_pool(mut self) -> Self {
+        self.allocation = Some(Allocation::OnDemand);
+        self
+    }
+
+    /// Makes the simulator.
+    ///
+    /// # Errors
+    ///
+    /// Where the machine cannot run WebAssembly.
+    pub fn build(self) -> Result<Simulator, EngineError> {
+        let engine = Engine::new(self.cache, self.allocation)?;
+        let imports = Imports::new(&engine).map_err(EngineError::Unsupported)?;
+        Ok(Simulator { inner: Arc::new(Inner { engine, imports }) })
+    }
+}
+
+impl Simulator {
+    /// A simulator that keeps compiled components in the user's cache folder and allocates sandboxes from a pool,
+    /// where the process has the address space.
+    pub fn builder() -> SimulatorBuilder {
+        SimulatorBuilder { cache: Cache::default_folder(), allocation: None }
+    }
+
+    /// Compiles a component, or takes it from the cache. A core module for `wasm32-wasip1` is adapted.
+    ///
+    /// Compiling takes most of a second for a large component and keeps the thread busy.
+    ///
+    /// # Errors
+    ///
+    /// Where the bytes are no component, or one that Lambox cannot run.
+    pub fn component(&self, bytes: &[u8]) -> Result<Component, ComponentError> {
+        let component = self.inner.engine.compile(bytes)?;
+        self.inner.imports.prepare(&self.inner.engine, &component).map(Component::new)
+    }
+
+    /// Compiles the component in this file, or takes it from the cache.
+    ///
+    /// # Errors
+    ///
+    /// Where the file cannot be read, or holds no component that Lambox can run.
+    pub fn component_file(&self, path: impl AsRef<Path>) -> Result<Component, LoadError> {
+        let path = path.as_ref();
+        let bytes =
+            fs::read(path).map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
+        self.component(&bytes).map_err(|source| LoadError::Component { path: path.to_owned(), source })
+    }
+
+    /// Begins the configuration of a function.
+    pub fn function(&self, name: impl Into<String>) -> FunctionBuilder {
+        FunctionBuilder::new(self.clone(), name)
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        // Each environment's clock begins with it, so that a paused tokio clock of a test is the one that is followed.
+        Arc::new(RealClock::new())
+    }
+}

@@ -1,0 +1,74 @@
+//! The interface `runtime`.
+
+use bytes::Bytes;
+use lambox_lifecycle::{Answer, Call, Delivery, RuntimeCall};
+
+use super::bindings::lambda::runtime::Host;
+use super::bindings::lambda::types::{Context, FunctionError, Invocation, Rejection};
+use super::{Api, Lambda, accepted, bounded, unexpected};
+
+impl<A: Api> Host for Lambda<'_, A> {
+    async fn next(&mut self) -> wasmtime::Result<Result<Invocation, Rejection>> {
+        match self.runtime_call(RuntimeCall::Next).await {
+            Ok(Answer::Invocation(delivery)) => Ok(Ok(Invocation {
+                context: context(&delivery),
+                payload: delivery.invocation.payload.to_vec(),
+            })),
+            Ok(other) => unexpected(&other),
+            Err(rejection) => Ok(Err(rejection.into())),
+        }
+    }
+
+    async fn respond(
+        &mut self,
+        request_id: String,
+        payload: Vec<u8>,
+        content_type: Option<String>,
+    ) -> wasmtime::Result<Result<(), Rejection>> {
+        let body = bounded(payload.len(), Bytes::from(payload));
+        accepted(
+            self.runtime_call(RuntimeCall::Response {
+                request_id: request_id.parse().ok(),
+                content_type: content_type.map(Into::into),
+                body,
+            })
+            .await,
+        )
+    }
+
+    async fn fail(
+        &mut self,
+        request_id: String,
+        error: FunctionError,
+    ) -> wasmtime::Result<Result<(), Rejection>> {
+        let report = bounded(error.body.len(), error.into());
+        accepted(self.runtime_call(RuntimeCall::Error { request_id: request_id.parse().ok(), report }).await)
+    }
+
+    async fn fail_init(&mut self, error: FunctionError) -> wasmtime::Result<Result<(), Rejection>> {
+        let report = bounded(error.body.len(), error.into());
+        accepted(self.runtime_call(RuntimeCall::InitError { report }).await)
+    }
+}
+
+impl<A: Api> Lambda<'_, A> {
+    async fn runtime_call(&self, call: RuntimeCall) -> Result<Answer, lambox_lifecycle::Rejection> {
+        self.0.call(self.0.ticket(), Call::Runtime(call)).await
+    }
+}
+
+/// What the guest is told of an invocation beside its payload.
+pub(super) fn context(delivery: &Delivery) -> Context {
+    let invocation = &delivery.invocation;
+    let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
+    let mut request_id = [0; uuid::fmt::Hyphenated::LENGTH];
+    Context {
+        request_id: invocation.request_id.as_uuid().hyphenated().encode_lower(&mut request_id).to_owned(),
+        deadline_ms: delivery.deadline.as_epoch_ms(),
+        invoked_function_arn: delivery.invoked_function_arn.as_ref().to_owned(),
+        trace_id: text(&invocation.trace_id),
+        client_context: text(&invocation.client_context),
+        cognito_identity: text(&invocation.cognito_identity),
+        tenant_id: text(&invocation.tenant_id),
+    }
+}
