@@ -16,22 +16,22 @@
 #[macro_export]
 macro_rules! export_handler {
     (raw $handler:expr) => {
-        $crate::export_handler!(@with handle_raw, $handler);
+        $crate::export_handler!(@with |event, context| $crate::__private::handle_raw($handler, event, context));
     };
     ($handler:expr) => {
-        $crate::export_handler!(@with handle, $handler);
+        $crate::export_handler!(@with |event, context| $crate::__private::handle($handler, &event, context));
     };
-    (@with $handle:ident, $handler:expr) => {
+    (@with |$event:ident, $context:ident| $handle:expr) => {
         #[allow(unsafe_code, clippy::all, clippy::pedantic, reason = "generated code")]
         const _: () = {
             struct Handler;
 
             impl $crate::raw::handler_guest::exports::lambox::lambda::handler::Guest for Handler {
                 fn handle(
-                    event: ::std::vec::Vec<u8>,
-                    context: $crate::raw::types::Context,
+                    $event: ::std::vec::Vec<u8>,
+                    $context: $crate::raw::types::Context,
                 ) -> ::std::result::Result<::std::vec::Vec<u8>, $crate::raw::types::FunctionError> {
-                    $crate::__private::$handle($handler, event, context)
+                    $handle
                 }
             }
 
@@ -41,6 +41,7 @@ macro_rules! export_handler {
 }
 
 /// What [`export_handler!`] expands to.
+#[expect(clippy::missing_errors_doc, reason = "nobody calls them by hand")]
 pub mod __private {
     use serde::{Serialize, de::DeserializeOwned};
 
@@ -52,7 +53,7 @@ pub mod __private {
     /// Calls a typed handler.
     pub fn handle<T, O, Kind>(
         mut handler: impl FnMut(LambdaEvent<T>) -> O,
-        event: Vec<u8>,
+        event: &[u8],
         context: types::Context,
     ) -> Result<Vec<u8>, FunctionError>
     where
@@ -60,7 +61,7 @@ pub mod __private {
         O: Outcome<Kind, Response: Serialize, Error: Into<Diagnostic>>,
     {
         Context::try_from(context)
-            .and_then(|context| handler::wait(handler::call(&mut handler, &event, context)))
+            .and_then(|context| handler::wait(handler::call(&mut handler, event, context)))
             .map_err(Diagnostic::into_function_error)
     }
 

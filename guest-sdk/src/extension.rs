@@ -198,8 +198,6 @@ mod target {
 /// Elsewhere: the official client.
 #[cfg(all(not(target_family = "wasm"), feature = "native"))]
 mod target {
-    use std::cell::RefCell;
-
     use lambda_extension::NextEvent;
 
     use super::{EventType, InvokeEvent, LifecycleEvent, ShutdownEvent, ShutdownReason};
@@ -208,7 +206,7 @@ mod target {
     pub(super) fn run_with<O, Kind>(
         name: &str,
         events: &[EventType],
-        on_event: impl FnMut(LifecycleEvent) -> O,
+        mut on_event: impl FnMut(LifecycleEvent) -> O,
     ) -> Result<(), Error>
     where
         O: Outcome<Kind, Response = (), Error: Into<Diagnostic>>,
@@ -220,14 +218,14 @@ mod target {
                 EventType::Shutdown => "SHUTDOWN",
             })
             .collect();
-        let on_event = RefCell::new(on_event);
-        let on_event = &on_event;
-        let service = lambda_extension::service_fn(|event: lambda_extension::LambdaEvent| async move {
-            let outcome = on_event.borrow_mut()(event.next.into());
-            outcome
-                .result()
-                .await
-                .map_err(|error| Error::from(error.into().to_string()))
+        let service = lambda_extension::service_fn(|event: lambda_extension::LambdaEvent| {
+            let outcome = on_event(event.next.into());
+            async move {
+                outcome
+                    .result()
+                    .await
+                    .map_err(|error| Error::from(error.into().to_string()))
+            }
         });
         let extension = lambda_extension::Extension::new()
             .with_extension_name(name)

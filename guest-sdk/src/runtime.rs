@@ -56,7 +56,8 @@ mod target {
 
     use crate::{
         Context, Diagnostic, Error, LambdaEvent, Outcome,
-        diagnostic::refused, handler,
+        diagnostic::refused,
+        handler,
         raw::runtime::{fail, next, respond},
     };
 
@@ -101,8 +102,6 @@ mod target {
 /// Elsewhere: the official runtime client.
 #[cfg(all(not(target_family = "wasm"), feature = "native"))]
 mod target {
-    use std::cell::RefCell;
-
     use serde::{Serialize, de::DeserializeOwned};
     use serde_json::value::RawValue;
 
@@ -110,46 +109,40 @@ mod target {
 
     type RawEvent = lambda_runtime::LambdaEvent<Box<RawValue>>;
 
-    pub(super) fn run<T, O, Kind>(handler: impl FnMut(LambdaEvent<T>) -> O) -> Result<(), Error>
+    pub(super) fn run<T, O, Kind>(mut handler: impl FnMut(LambdaEvent<T>) -> O) -> Result<(), Error>
     where
         T: DeserializeOwned,
         O: Outcome<Kind, Response: Serialize, Error: Into<Diagnostic>>,
     {
-        let handler = RefCell::new(handler);
-        serve(async |event: RawEvent| {
-            // One invocation at a time: nobody else borrows the handler while this one waits.
-            let mut handler = handler.borrow_mut();
-            handler::call(&mut *handler, event.payload.get().as_bytes(), event.context.into()).await
-        })
+        serve(|event| handler::call(&mut handler, event.payload.get().as_bytes(), event.context.into()))
     }
 
-    pub(super) fn run_raw<O, Kind>(handler: impl FnMut(LambdaEvent<Vec<u8>>) -> O) -> Result<(), Error>
+    pub(super) fn run_raw<O, Kind>(mut handler: impl FnMut(LambdaEvent<Vec<u8>>) -> O) -> Result<(), Error>
     where
         O: Outcome<Kind, Response: Into<Vec<u8>>, Error: Into<Diagnostic>>,
     {
-        let handler = RefCell::new(handler);
-        serve(async |event: RawEvent| {
-            let mut handler = handler.borrow_mut();
-            handler::call_raw(
-                &mut *handler,
-                event.payload.get().as_bytes().to_vec(),
-                event.context.into(),
-            )
-            .await
+        serve(|event| {
+            let payload = String::from(Box::<str>::from(event.payload)).into_bytes();
+            handler::call_raw(&mut handler, payload, event.context.into())
         })
     }
 
-    fn serve(answer: impl AsyncFn(RawEvent) -> Result<Vec<u8>, Diagnostic>) -> Result<(), Error> {
-        let answer = &answer;
-        let service = lambda_runtime::service_fn(|event| async move {
-            let response = answer(event).await.and_then(|bytes| {
-                let text = String::from_utf8(bytes).map_err(|error| Diagnostic::of(&error))?;
-                RawValue::from_string(text).map_err(|error| Diagnostic::of(&error))
-            });
-            response.map_err(|diagnostic| lambda_runtime::Diagnostic {
-                error_type: diagnostic.error_type,
-                error_message: diagnostic.error_message,
-            })
+    fn serve<F>(mut answer: impl FnMut(RawEvent) -> F) -> Result<(), Error>
+    where
+        F: Future<Output = Result<Vec<u8>, Diagnostic>>,
+    {
+        let service = lambda_runtime::service_fn(|event| {
+            let answer = answer(event);
+            async move {
+                let response = answer.await.and_then(|bytes| {
+                    let text = String::from_utf8(bytes).map_err(|error| Diagnostic::of(&error))?;
+                    RawValue::from_string(text).map_err(Diagnostic::from)
+                });
+                response.map_err(|diagnostic| lambda_runtime::Diagnostic {
+                    error_type: diagnostic.error_type,
+                    error_message: diagnostic.error_message,
+                })
+            }
         });
         tokio::runtime::Builder::new_multi_thread()
             .enable_all()

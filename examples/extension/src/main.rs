@@ -3,7 +3,6 @@
 
 use lambda_extension::{Error, Extension, LambdaEvent, NextEvent, service_fn};
 
-#[expect(clippy::unused_async, reason = "lambda-extension takes asynchronous functions")]
 #[expect(clippy::print_stdout, reason = "what an extension prints is its log")]
 async fn on_event(event: LambdaEvent) -> Result<(), Error> {
     match event.next {

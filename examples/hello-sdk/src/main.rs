@@ -1,5 +1,11 @@
 //! Greets the name in the event: a function on the guest SDK. Built natively, the same source is a function for AWS.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    clippy::unnecessary_wraps,
+    reason = "a handler takes its event by value and returns a result"
+)]
+
 use lambox_guest::{Error, LambdaEvent};
 use serde::{Deserialize, Serialize};
 

@@ -15,7 +15,6 @@ struct Response {
     message: String,
 }
 
-#[expect(clippy::unused_async, reason = "lambda_runtime takes asynchronous handlers")]
 async fn handler(event: LambdaEvent<Request>) -> Result<Response, Error> {
     let name = event.payload.name.as_deref().unwrap_or("world");
     Ok(Response {
