@@ -1,0 +1,283 @@
+//! The two APIs as a runtime or an extension sees them, over host functions or over HTTP.
+
+use std::{env, fmt};
+
+use lambox_guest::raw::{self, types};
+use serde_json::{Value, json};
+
+use crate::{
+    http::{Reply, Request},
+    sockets, wasi_http,
+};
+
+/// A client of the Runtime and Extensions APIs.
+#[derive(Debug)]
+pub(crate) enum Client {
+    /// Over the host functions of `lambox:lambda`.
+    Host,
+    /// Over HTTP/1.1 and `wasi:sockets`.
+    Sockets(sockets::Connection),
+    /// Over `wasi:http`.
+    WasiHttp(wasi_http::Authority),
+}
+
+/// An invocation as a runtime receives it.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    /// Its request id.
+    pub(crate) request_id: String,
+    /// When the function times out, in milliseconds since the Unix epoch.
+    pub(crate) deadline_ms: u64,
+    /// The event.
+    pub(crate) payload: Vec<u8>,
+}
+
+impl Invocation {
+    /// The event as JSON; null where it is none.
+    pub(crate) fn event(&self) -> Value {
+        serde_json::from_slice(&self.payload).unwrap_or_default()
+    }
+}
+
+/// What an extension is told.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// An invocation began.
+    Invoke {
+        /// Its request id.
+        request_id: String,
+        /// When the function times out, in milliseconds since the Unix epoch.
+        deadline_ms: u64,
+    },
+    /// The environment ends.
+    Shutdown {
+        /// Why: `spindown`, `timeout` or `failure`.
+        reason: String,
+        /// When it is killed, in milliseconds since the Unix epoch.
+        deadline_ms: u64,
+    },
+}
+
+/// A call that was refused, or that did not come through.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// The error type; `Transport` where the call did not come through.
+    pub(crate) error_type: String,
+    /// The error message.
+    pub(crate) error_message: String,
+}
+
+impl Refused {
+    /// It as JSON.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({ "errorType": self.error_type, "errorMessage": self.error_message })
+    }
+
+    pub(crate) fn transport(error: &dyn fmt::Display) -> Self {
+        Self {
+            error_type: "Transport".to_owned(),
+            error_message: error.to_string(),
+        }
+    }
+}
+
+impl From<types::Rejection> for Refused {
+    fn from(rejection: types::Rejection) -> Self {
+        Self {
+            error_type: rejection.error_type,
+            error_message: rejection.error_message,
+        }
+    }
+}
+
+/// What was told of a call that may have been refused: null where it was taken.
+pub(crate) fn told(result: Result<(), Refused>) -> Value {
+    result.err().map_or(Value::Null, |refused| refused.to_json())
+}
+
+impl Client {
+    /// The client that `LAMBOX_TRANSPORT` names: `host` (where there is none), `sockets` or `wasi-http`.
+    pub(crate) fn from_env() -> Self {
+        Self::new(&crate::var("LAMBOX_TRANSPORT", "host"))
+    }
+
+    /// The client over a transport.
+    pub(crate) fn new(transport: &str) -> Self {
+        let authority = || env::var("AWS_LAMBDA_RUNTIME_API").expect("the host sets AWS_LAMBDA_RUNTIME_API");
+        match transport {
+            "host" => Self::Host,
+            "sockets" => Self::Sockets(sockets::Connection::new(authority())),
+            "wasi-http" => Self::WasiHttp(wasi_http::Authority(authority())),
+            other => panic!("LAMBOX_TRANSPORT is {other:?}; it can be host, sockets or wasi-http"),
+        }
+    }
+
+    /// `GET /runtime/invocation/next`.
+    pub(crate) fn next(&mut self) -> Result<Invocation, Refused> {
+        if let Self::Host = self {
+            let invocation = raw::runtime::next()?;
+            return Ok(Invocation {
+                request_id: invocation.context.request_id,
+                deadline_ms: invocation.context.deadline_ms,
+                payload: invocation.payload,
+            });
+        }
+        self.call(&Request::get("/2018-06-01/runtime/invocation/next", &[]))
+            .map(invocation)
+    }
+
+    /// `POST /runtime/invocation/{id}/response`.
+    pub(crate) fn respond(
+        &mut self,
+        request_id: &str,
+        payload: &[u8],
+        content_type: Option<&str>,
+    ) -> Result<(), Refused> {
+        if let Self::Host = self {
+            return Ok(raw::runtime::respond(request_id, payload, content_type)?);
+        }
+        let path = format!("/2018-06-01/runtime/invocation/{request_id}/response");
+        let headers = content_type.map(|content_type| ("content-type", content_type));
+        self.call(&Request::post(&path, headers.as_slice(), payload)).map(drop)
+    }
+
+    /// `POST /runtime/invocation/{id}/error`.
+    pub(crate) fn fail(&mut self, request_id: &str, error_type: &str, body: &[u8]) -> Result<(), Refused> {
+        if let Self::Host = self {
+            return Ok(raw::runtime::fail(request_id, &function_error(error_type, body))?);
+        }
+        let path = format!("/2018-06-01/runtime/invocation/{request_id}/error");
+        self.call(&Request::post(
+            &path,
+            &[("lambda-runtime-function-error-type", error_type)],
+            body,
+        ))
+        .map(drop)
+    }
+
+    /// `POST /runtime/init/error`.
+    pub(crate) fn fail_init(&mut self, error_type: &str, body: &[u8]) -> Result<(), Refused> {
+        if let Self::Host = self {
+            return Ok(raw::runtime::fail_init(&function_error(error_type, body))?);
+        }
+        let headers = [("lambda-runtime-function-error-type", error_type)];
+        self.call(&Request::post("/2018-06-01/runtime/init/error", &headers, body))
+            .map(drop)
+    }
+
+    /// `POST /extension/register`; gives the identifier.
+    pub(crate) fn register(&mut self, name: &str, events: &[&str]) -> Result<String, Refused> {
+        if let Self::Host = self {
+            let events: Vec<_> = events
+                .iter()
+                .map(|event| match *event {
+                    "SHUTDOWN" => raw::extension::EventType::Shutdown,
+                    _ => raw::extension::EventType::Invoke,
+                })
+                .collect();
+            return Ok(raw::extension::register(name, &events)?.identifier);
+        }
+        let body = json!({ "events": events }).to_string();
+        let headers = [("lambda-extension-name", name)];
+        let reply = self.call(&Request::post(
+            "/2020-01-01/extension/register",
+            &headers,
+            body.as_bytes(),
+        ))?;
+        Ok(reply.header("lambda-extension-identifier"))
+    }
+
+    /// `GET /extension/event/next`.
+    pub(crate) fn extension_next(&mut self, identifier: &str) -> Result<Event, Refused> {
+        if let Self::Host = self {
+            return Ok(match raw::extension::next(identifier)? {
+                raw::extension::Event::Invoke(event) => Event::Invoke {
+                    request_id: event.request_id,
+                    deadline_ms: event.deadline_ms,
+                },
+                raw::extension::Event::Shutdown(event) => Event::Shutdown {
+                    reason: match event.reason {
+                        raw::extension::ShutdownReason::Spindown => "spindown".to_owned(),
+                        raw::extension::ShutdownReason::Timeout => "timeout".to_owned(),
+                        raw::extension::ShutdownReason::Failure => "failure".to_owned(),
+                    },
+                    deadline_ms: event.deadline_ms,
+                },
+            });
+        }
+        let headers = [("lambda-extension-identifier", identifier)];
+        let reply = self.call(&Request::get("/2020-01-01/extension/event/next", &headers))?;
+        let event: Value = serde_json::from_slice(&reply.body).map_err(|error| Refused::transport(&error))?;
+        let text = |key: &str| event[key].as_str().unwrap_or_default().to_owned();
+        let deadline_ms = event["deadlineMs"].as_u64().unwrap_or_default();
+        Ok(match event["eventType"].as_str() {
+            Some("SHUTDOWN") => Event::Shutdown {
+                reason: text("shutdownReason"),
+                deadline_ms,
+            },
+            _ => Event::Invoke {
+                request_id: text("requestId"),
+                deadline_ms,
+            },
+        })
+    }
+
+    /// `POST /extension/init/error`.
+    pub(crate) fn extension_init_error(
+        &mut self,
+        identifier: &str,
+        error_type: &str,
+        body: &[u8],
+    ) -> Result<(), Refused> {
+        if let Self::Host = self {
+            return Ok(raw::extension::init_error(identifier, error_type, body)?);
+        }
+        self.extension_error("/2020-01-01/extension/init/error", identifier, error_type, body)
+    }
+
+    /// `POST /extension/exit/error`.
+    pub(crate) fn extension_exit_error(
+        &mut self,
+        identifier: &str,
+        error_type: &str,
+        body: &[u8],
+    ) -> Result<(), Refused> {
+        if let Self::Host = self {
+            return Ok(raw::extension::exit_error(identifier, error_type, body)?);
+        }
+        self.extension_error("/2020-01-01/extension/exit/error", identifier, error_type, body)
+    }
+
+    fn extension_error(&mut self, path: &str, identifier: &str, error_type: &str, body: &[u8]) -> Result<(), Refused> {
+        let headers = [
+            ("lambda-extension-identifier", identifier),
+            ("lambda-extension-function-error-type", error_type),
+        ];
+        self.call(&Request::post(path, &headers, body)).map(drop)
+    }
+
+    fn call(&mut self, request: &Request<'_>) -> Result<Reply, Refused> {
+        let reply = match self {
+            Self::Host => unreachable!("host functions are called by name"),
+            Self::Sockets(connection) => connection.call(request).map_err(|error| Refused::transport(&error))?,
+            Self::WasiHttp(authority) => authority.call(request).map_err(|error| Refused::transport(&error))?,
+        };
+        reply.accepted()
+    }
+}
+
+/// The invocation in an answer to `next`.
+pub(crate) fn invocation(reply: Reply) -> Invocation {
+    Invocation {
+        request_id: reply.header("lambda-runtime-aws-request-id"),
+        deadline_ms: reply.header("lambda-runtime-deadline-ms").parse().unwrap_or_default(),
+        payload: reply.body,
+    }
+}
+
+fn function_error(error_type: &str, body: &[u8]) -> types::FunctionError {
+    types::FunctionError {
+        error_type: Some(error_type.to_owned()),
+        body: body.to_vec(),
+    }
+}

@@ -1,0 +1,46 @@
+//! The guests, one file each. A file's first lines say what its guest takes.
+
+use crate::client::Refused;
+
+macro_rules! guests {
+    ($($name:literal => $module:ident),* $(,)?) => {
+        $(mod $module;)*
+
+        /// The guest of a name.
+        pub(crate) fn named(name: &str) -> Option<fn() -> Result<(), Refused>> {
+            match name {
+                $($name => Some($module::main),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+guests! {
+    "answer-stale" => answer_stale,
+    "answer-twice" => answer_twice,
+    "big-answer" => big_answer,
+    "block-in-host-call" => block_in_host_call,
+    "clock-probe" => clock_probe,
+    "echo" => echo,
+    "env" => env,
+    "exit-status" => exit_status,
+    "ext-crash" => ext_crash,
+    "ext-exit-error" => ext_exit_error,
+    "ext-init-error" => ext_init_error,
+    "ext-never-next" => ext_never_next,
+    "ext-slow" => ext_slow,
+    "flood-stdout" => flood_stdout,
+    "fs-probe" => fs_probe,
+    "grow-memory" => grow_memory,
+    "http-fetch" => http_fetch,
+    "init-error" => init_error,
+    "net-probe" => net_probe,
+    "never-next" => never_next,
+    "recurse" => recurse,
+    "sleep-past-deadline" => sleep_past_deadline,
+    "spin" => spin,
+    "spin-init" => spin_init,
+    "tick-in-next" => tick_in_next,
+    "trap" => trap,
+}
