@@ -93,6 +93,6 @@ described_by_itself!(
 
 /// The text of a refusal, whose own is that of a debugger.
 #[cfg(any(target_family = "wasm", not(feature = "native")))]
-pub(crate) fn refused(rejection: raw::types::Rejection) -> Error {
+pub(crate) fn refused(rejection: &raw::types::Rejection) -> Error {
     format!("{}: {}", rejection.error_type, rejection.error_message).into()
 }

@@ -153,13 +153,14 @@ mod target {
             })
             .collect();
         // In a program that is no guest, the generated bindings panic without a word on why.
-        #[cfg(not(target_family = "wasm"))]
-        if !cfg!(target_family = "wasm") {
+        if cfg!(not(target_family = "wasm")) {
             return Err("outside a guest, lambox-guest needs its feature `native`".into());
         }
-        let identifier = raw::register(name, &events).map_err(refused)?.identifier;
+        let identifier = raw::register(name, &events)
+            .map_err(|rejection| refused(&rejection))?
+            .identifier;
         loop {
-            let event = LifecycleEvent::from(raw::next(&identifier).map_err(refused)?);
+            let event = LifecycleEvent::from(raw::next(&identifier).map_err(|rejection| refused(&rejection))?);
             let last = matches!(event, LifecycleEvent::Shutdown(_));
             let outcome = on_event(event);
             if let Err(diagnostic) = handler::wait(async { outcome.result().await.map_err(Into::into) }) {

@@ -78,12 +78,11 @@ mod target {
 
     fn serve(mut answer: impl FnMut(Vec<u8>, Context) -> Result<Vec<u8>, Diagnostic>) -> Result<(), Error> {
         // In a program that is no guest, the generated bindings panic without a word on why.
-        #[cfg(not(target_family = "wasm"))]
-        if !cfg!(target_family = "wasm") {
+        if cfg!(not(target_family = "wasm")) {
             return Err("outside a guest, lambox-guest needs its feature `native`".into());
         }
         loop {
-            let invocation = next().map_err(refused)?;
+            let invocation = next().map_err(|rejection| refused(&rejection))?;
             let request_id = invocation.context.request_id.clone();
             let answer = Context::try_from(invocation.context).and_then(|context| answer(invocation.payload, context));
             match answer {
@@ -91,9 +90,11 @@ mod target {
                     Ok(()) => {}
                     // The caller has been told so by the host, and the function goes on, as it does on Lambda.
                     Err(rejection) if rejection.error_type == "RequestEntityTooLarge" => {}
-                    Err(rejection) => return Err(refused(rejection)),
+                    Err(rejection) => return Err(refused(&rejection)),
                 },
-                Err(diagnostic) => fail(&request_id, &diagnostic.into_function_error()).map_err(refused)?,
+                Err(diagnostic) => {
+                    fail(&request_id, &diagnostic.into_function_error()).map_err(|rejection| refused(&rejection))?;
+                }
             }
         }
     }

@@ -43,6 +43,7 @@ pub const COMPONENTS: &[Component] = &[
         target: "wasm32-wasip1",
     },
     component("lambox-test-guests", "tests/guests"),
+    component("work-after-answer", "tests/work-after-answer"),
 ];
 
 const fn component(name: &'static str, folder: &'static str) -> Component {
@@ -80,12 +81,13 @@ pub struct Guest {
 
 /// Every guest. What each takes and does is told in the first lines of its source.
 pub const GUESTS: &[Guest] = &[
-    example("extension", Kind::Extension),
-    example("extension-sdk", Kind::Extension),
-    example("hello", Kind::Function),
-    example("hello-handler", Kind::Handler),
-    example("hello-sdk", Kind::Function),
-    example("hello-sdk.p1", Kind::Function),
+    alone("extension", Kind::Extension),
+    alone("extension-sdk", Kind::Extension),
+    alone("hello", Kind::Function),
+    alone("hello-handler", Kind::Handler),
+    alone("hello-sdk", Kind::Function),
+    alone("hello-sdk.p1", Kind::Function),
+    alone("work-after-answer", Kind::Function),
     test("answer-stale", Kind::Function),
     test("answer-twice", Kind::Function),
     test("big-answer", Kind::Function),
@@ -114,7 +116,7 @@ pub const GUESTS: &[Guest] = &[
     test("trap", Kind::Function),
 ];
 
-const fn example(name: &'static str, kind: Kind) -> Guest {
+const fn alone(name: &'static str, kind: Kind) -> Guest {
     Guest {
         name,
         kind,

@@ -3,6 +3,8 @@
 //! Event `{"status":N}`: before it answers; `{"status":N,"when":"after"}`: after it answered; otherwise it answers
 //! `{"invocations":N}`. `EXIT_AT=init` makes it exit with `EXIT_STATUS` before it asks for an event,
 //! `EXIT_AT=init-once` only where no guest of the environment has done so before.
+//!
+//! WASI 0.2 knows success and failure only: any status but 0 reaches the host as 1.
 
 use std::process::exit;
 

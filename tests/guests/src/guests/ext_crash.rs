@@ -1,4 +1,4 @@
-//! An extension that exits with the status in `EXT_EXIT`.
+//! An extension that exits with the status in `EXT_EXIT`, which reaches the host as 0 or 1: WASI 0.2 knows no other.
 //!
 //! `EXT_WHEN` says when: `before-register`, `after-register`, `invoke` (the first, before it is done with it),
 //! `after-first` (as the second invocation begins), `shutdown`. Otherwise it is a good extension.
