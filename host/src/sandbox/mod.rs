@@ -1,0 +1,3 @@
+//! What one guest sees of the world.
+
+pub(crate) mod sockets;

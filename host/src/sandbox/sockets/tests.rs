@@ -1,0 +1,1 @@
+//! Calls as a guest would make them.
