@@ -4,6 +4,7 @@ mod answers;
 mod any_request;
 mod calls;
 mod listening;
+mod native_clients;
 mod wire;
 
 use std::collections::VecDeque;
