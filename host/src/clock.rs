@@ -30,7 +30,10 @@ impl RealClock {
     /// A clock that agrees with the calendar's time now.
     pub(crate) fn new() -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        Self { origin: tokio::time::Instant::now(), origin_epoch: Timestamp::default() + since_epoch }
+        Self {
+            origin: tokio::time::Instant::now(),
+            origin_epoch: Timestamp::default() + since_epoch,
+        }
     }
 }
 

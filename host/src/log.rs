@@ -125,7 +125,10 @@ impl Journal {
     /// The entries, and how many were dropped; the journal is empty afterwards.
     pub(crate) fn take(&mut self) -> (Vec<LogEntry>, u64) {
         self.weight = 0;
-        (std::mem::take(&mut self.entries).into(), std::mem::take(&mut self.dropped))
+        (
+            std::mem::take(&mut self.entries).into(),
+            std::mem::take(&mut self.dropped),
+        )
     }
 }
 
@@ -138,7 +141,10 @@ mod tests {
         let mut journal = Journal::default();
         let line = Bytes::from(vec![b'x'; 1 << 20]);
         for _ in 0..20 {
-            journal.push(LogEntry { at: Timestamp::default(), source: LogSource::Function(line.clone()) });
+            journal.push(LogEntry {
+                at: Timestamp::default(),
+                source: LogSource::Function(line.clone()),
+            });
         }
         let (entries, dropped) = journal.take();
         assert_eq!((entries.len(), dropped), (15, 5));

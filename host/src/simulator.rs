@@ -94,7 +94,9 @@ impl SimulatorBuilder {
     pub fn build(self) -> Result<Simulator, EngineError> {
         let engine = Engine::new(self.cache, self.allocation)?;
         let imports = Imports::new(&engine).map_err(EngineError::Unsupported)?;
-        Ok(Simulator { inner: Arc::new(Inner { engine, imports }) })
+        Ok(Simulator {
+            inner: Arc::new(Inner { engine, imports }),
+        })
     }
 }
 
@@ -102,7 +104,10 @@ impl Simulator {
     /// A simulator that keeps compiled components in the user's cache folder and allocates sandboxes from a pool,
     /// where the process has the address space.
     pub fn builder() -> SimulatorBuilder {
-        SimulatorBuilder { cache: Cache::default_folder(), allocation: None }
+        SimulatorBuilder {
+            cache: Cache::default_folder(),
+            allocation: None,
+        }
     }
 
     /// Compiles a component, or takes it from the cache. A core module for `wasm32-wasip1` is adapted.
@@ -114,7 +119,10 @@ impl Simulator {
     /// Where the bytes are no component, or one that Lambox cannot run.
     pub fn component(&self, bytes: &[u8]) -> Result<Component, ComponentError> {
         let component = self.inner.engine.compile(bytes)?;
-        self.inner.imports.prepare(&self.inner.engine, &component).map(Component::new)
+        self.inner
+            .imports
+            .prepare(&self.inner.engine, &component)
+            .map(Component::new)
     }
 
     /// Compiles the component in this file, or takes it from the cache.
@@ -124,9 +132,14 @@ impl Simulator {
     /// Where the file cannot be read, or holds no component that Lambox can run.
     pub fn component_file(&self, path: impl AsRef<Path>) -> Result<Component, LoadError> {
         let path = path.as_ref();
-        let bytes =
-            fs::read(path).map_err(|source| LoadError::Unreadable { path: path.to_owned(), source })?;
-        self.component(&bytes).map_err(|source| LoadError::Component { path: path.to_owned(), source })
+        let bytes = fs::read(path).map_err(|source| LoadError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        self.component(&bytes).map_err(|source| LoadError::Component {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     /// Begins the configuration of a function.

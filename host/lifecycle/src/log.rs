@@ -470,3 +470,136 @@ impl fmt::Display for Time {
         write!(f, "{time:.3}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{InitPhase, RequestId};
+
+    fn config(initialization_type: InitType) -> Config {
+        Config {
+            function_name: "f".into(),
+            function_version: "7".into(),
+            function_arn: "arn".into(),
+            handler: "h".into(),
+            account_id: "1".into(),
+            memory_size_mb: 128,
+            timeout: Duration::from_secs(3),
+            initialization_type,
+            extensions: Vec::new(),
+            log_stream: "stream".into(),
+            runtime_version: "".into(),
+            runtime_version_arn: "".into(),
+        }
+    }
+
+    fn text(event: &PlatformEvent) -> String {
+        let mut line = String::new();
+        write_text(&mut line, &config(InitType::OnDemand), event).expect("a string takes everything");
+        line
+    }
+
+    fn json(event: &PlatformEvent) -> String {
+        let mut line = String::new();
+        let at = Timestamp::from_epoch_ms(1_767_225_600_007);
+        write_json(&mut line, &config(InitType::OnDemand), at, event).expect("a string takes everything");
+        line
+    }
+
+    fn init_report(initialization_type: InitType, status: Status) -> PlatformEvent {
+        PlatformEvent::InitReport {
+            initialization_type,
+            phase: InitPhase::Init,
+            status,
+            error_type: None,
+            duration: Duration::from_micros(511_254),
+        }
+    }
+
+    fn report(status: Status) -> PlatformEvent {
+        PlatformEvent::Report(Report {
+            request_id: RequestId::from_uuid(uuid::Uuid::nil()),
+            status,
+            error_type: None,
+            duration: Duration::from_secs(3),
+            billed_duration: Duration::from_secs(3),
+            memory_size_mb: 128,
+            max_memory_used: 1,
+            init_duration: None,
+            extension_overhead: None,
+        })
+    }
+
+    #[test]
+    fn a_successful_init_is_printed_unless_it_was_on_demand() {
+        assert_eq!(text(&init_report(InitType::OnDemand, Status::Success)), "");
+        for initialization_type in [InitType::ProvisionedConcurrency, InitType::SnapStart] {
+            assert_eq!(
+                text(&init_report(initialization_type, Status::Success)),
+                "INIT_REPORT Init Duration: 511.25 ms\tPhase: init\n"
+            );
+        }
+    }
+
+    #[test]
+    fn a_report_ends_with_a_tab_or_a_status() {
+        let start = "REPORT RequestId: 00000000-0000-0000-0000-000000000000\tDuration: 3000.00 ms\tBilled Duration: 3000 ms\tMemory Size: 128 MB\tMax Memory Used: 1 MB\t";
+        assert_eq!(text(&report(Status::Success)), format!("{start}\n"));
+        assert_eq!(text(&report(Status::Timeout)), format!("{start}Status: timeout\n"));
+    }
+
+    #[test]
+    fn numbers_have_at_most_three_decimals_and_at_least_one() {
+        for (nanos, decimals, shown) in [
+            (2_000_000_000, 3, "2000.0"),
+            (19_215_499, 3, "19.215"),
+            (19_215_500, 3, "19.216"),
+            (19_050_000, 3, "19.05"),
+            (71_960_000, 2, "71.96"),
+            (999_999_999, 3, "1000.0"),
+            (0, 3, "0.0"),
+        ] {
+            assert_eq!(Number(Duration::from_nanos(nanos), decimals).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn text_in_json_is_escaped_and_a_trace_is_told_only_if_sampled() {
+        let start = |trace_id: &str| PlatformEvent::Start {
+            request_id: RequestId::from_uuid(uuid::Uuid::nil()),
+            invoked_function_arn: "a\"b\n".into(),
+            trace_id: Some(trace_id.into()),
+            tenant_id: Some("tenant".into()),
+        };
+        let sampled = json(&start("Root=1-a;Parent=b;Sampled=1"));
+        assert_eq!(
+            sampled,
+            "{\"time\":\"2026-01-01T00:00:00.007Z\",\"type\":\"platform.start\",\"record\":{\"requestId\":\"00000000-0000-0000-0000-000000000000\",\"functionArn\":\"a\\\"b\\n\",\"version\":\"7\",\"tenantId\":\"tenant\",\"tracing\":{\"type\":\"X-Amzn-Trace-Id\",\"value\":\"Root=1-a;Parent=b;Sampled=1\"}}}\n"
+        );
+        assert!(!json(&start("Root=1-a;Parent=b;Sampled=0")).contains("tracing"));
+    }
+
+    #[test]
+    fn the_json_format_has_no_end() {
+        let request_id = RequestId::from_uuid(uuid::Uuid::nil());
+        assert_eq!(json(&PlatformEvent::End { request_id }), "");
+    }
+
+    #[test]
+    fn what_fails_is_a_warning() {
+        assert_eq!(system_level(&report(Status::Success)), Level::Info);
+        assert_eq!(system_level(&report(Status::Timeout)), Level::Warn);
+        assert_eq!(
+            system_level(&init_report(InitType::OnDemand, Status::Success)),
+            Level::Debug
+        );
+        assert_eq!(
+            system_level(&init_report(InitType::SnapStart, Status::Success)),
+            Level::Info
+        );
+        assert_eq!(
+            system_level(&init_report(InitType::OnDemand, Status::Error)),
+            Level::Warn
+        );
+    }
+}

@@ -126,9 +126,7 @@ fn a_timeout_answers_at_the_deadline_and_the_next_invocation_begins_with_an_init
     "#);
     // The runtime takes no notice of its termination.
     world.advance_ms(600);
-    assert_snapshot!(world.transcript(), @r"
-    kill runtime
-    ");
+    assert_snapshot!(world.transcript(), @"kill runtime");
     world.extension(next_of(0));
     world
         .advance_ms(100)

@@ -24,7 +24,11 @@ pub(crate) struct MemoryBudget {
 impl MemoryBudget {
     /// A budget of `limit` bytes.
     pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicUsize::new(0), peak: AtomicUsize::new(0) })
+        Arc::new(Self {
+            limit,
+            used: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+        })
     }
 
     /// The most bytes ever in use.
@@ -55,7 +59,11 @@ impl MemoryBudget {
             Err(used) => {
                 // The service reports the whole memory as used when a program was killed for wanting more.
                 self.peak.fetch_max(self.limit, Ordering::Relaxed);
-                Err(OutOfMemory { used, requested: bytes, limit: self.limit })
+                Err(OutOfMemory {
+                    used,
+                    requested: bytes,
+                    limit: self.limit,
+                })
             }
         }
     }
@@ -140,11 +148,19 @@ mod tests {
         let refusal = second.memory_growing(300, 500, None).expect_err("900 are in use");
         assert_eq!(
             refusal.downcast_ref::<OutOfMemory>(),
-            Some(&OutOfMemory { used: 900, requested: 200, limit: 1000 })
+            Some(&OutOfMemory {
+                used: 900,
+                requested: 200,
+                limit: 1000
+            })
         );
         drop(first);
         assert_eq!(budget.used(), 300);
-        assert!(second.memory_growing(300, 1000, None).expect("the first gave its share back"));
+        assert!(
+            second
+                .memory_growing(300, 1000, None)
+                .expect("the first gave its share back")
+        );
         drop(second);
         assert_eq!((budget.used(), budget.peak()), (0, 1000));
     }

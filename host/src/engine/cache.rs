@@ -32,12 +32,18 @@ impl Cache {
     /// Where the folder cannot be made, or is open to other users.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         make_private_folder(folder)?;
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self {
+            folder: folder.to_owned(),
+        })
     }
 
     /// The user's own folder: `lambox` in `XDG_CACHE_HOME`, or in `.cache` of the home folder.
     pub(crate) fn default_folder() -> Option<PathBuf> {
-        let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let absolute = |name| {
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
         let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
         Some(base.join("lambox").join("components"))
     }
@@ -97,7 +103,9 @@ impl Cache {
 
     /// Removes the entries not used for longest until the folder is within its bound. What fails is left.
     fn evict(&self, keep: &Path) {
-        let Ok(entries) = fs::read_dir(&self.folder) else { return };
+        let Ok(entries) = fs::read_dir(&self.folder) else {
+            return;
+        };
         let mut files: Vec<(SystemTime, u64, PathBuf)> = entries
             .filter_map(|entry| {
                 let entry = entry.ok()?;
@@ -143,7 +151,10 @@ fn make_private_folder(folder: &Path) -> io::Result<()> {
     if !data.is_dir() || data.uid() != probe.as_file().metadata()?.uid() || data.permissions().mode() & 0o077 != 0 {
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
-            format!("{} must be a folder that only its owner, you, can open (mode 0700)", folder.display()),
+            format!(
+                "{} must be a folder that only its owner, you, can open (mode 0700)",
+                folder.display()
+            ),
         ));
     }
     Ok(())

@@ -66,14 +66,19 @@ pub(super) fn from_bytes(bytes: &[u8]) -> Result<Cow<'_, [u8]>, ComponentError> 
     match bytes {
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => Ok(Cow::Borrowed(bytes)),
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => adapt(bytes).map(Cow::Owned),
-        _ => Err(ComponentError::NotWebAssembly { found: looks_like(bytes) }),
+        _ => Err(ComponentError::NotWebAssembly {
+            found: looks_like(bytes),
+        }),
     }
 }
 
 fn adapt(module: &[u8]) -> Result<Vec<u8>, ComponentError> {
     let has_start = exports_start(module);
-    let adapter =
-        if has_start { WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER } else { WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER };
+    let adapter = if has_start {
+        WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER
+    } else {
+        WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER
+    };
     let encode = || {
         ComponentEncoder::default()
             .validate(true)

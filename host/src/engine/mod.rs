@@ -31,7 +31,9 @@ pub(crate) struct Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("cache", &self.cache).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("cache", &self.cache)
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,7 +108,11 @@ impl Engine {
             }
         })
         .map_err(EngineError::Thread)?;
-        Ok(Self { wasmtime, cache, ticker: Arc::new(ticker) })
+        Ok(Self {
+            wasmtime,
+            cache,
+            ticker: Arc::new(ticker),
+        })
     }
 
     /// wasmtime's own engine.
@@ -121,7 +127,10 @@ impl Engine {
     /// Where the bytes are no component.
     pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Component, ComponentError> {
         // The key is that of the bytes as given, so that a core module is adapted once.
-        let key = self.cache.as_ref().map(|cache| (cache, Cache::key(&self.wasmtime, bytes)));
+        let key = self
+            .cache
+            .as_ref()
+            .map(|cache| (cache, Cache::key(&self.wasmtime, bytes)));
         if let Some((cache, key)) = &key
             && let Some(component) = cache.find(key).and_then(|path| self.load(&path))
         {
@@ -130,9 +139,10 @@ impl Engine {
         let component = component::from_bytes(bytes)?;
         let component = Component::new(&self.wasmtime, &component).map_err(ComponentError::Invalid)?;
         if let Some((cache, key)) = key {
-            let stored = component.serialize().map_err(|error| error.to_string()).and_then(|code| {
-                cache.store(&key, &code).map_err(|error| error.to_string())
-            });
+            let stored = component
+                .serialize()
+                .map_err(|error| error.to_string())
+                .and_then(|code| cache.store(&key, &code).map_err(|error| error.to_string()));
             match stored {
                 // The stored form is mapped from its file, whose pages all processes share.
                 Ok(path) => return Ok(self.load(&path).unwrap_or(component)),
@@ -143,12 +153,17 @@ impl Engine {
     }
 
     fn load(&self, path: &std::path::Path) -> Option<Component> {
-        #[expect(unsafe_code, reason = "loading machine code that this crate wrote is wasmtime's fast path")]
+        #[expect(
+            unsafe_code,
+            reason = "loading machine code that this crate wrote is wasmtime's fast path"
+        )]
         // SAFETY: the file is in a folder that only this user can write, it was written by `Cache::store` from
         // `Component::serialize`, and `Cache::find` has compared its hash with the one noted then. wasmtime checks
         // that it was made by a compatible engine.
         let loaded = unsafe { Component::deserialize_file(&self.wasmtime, path) };
-        loaded.inspect_err(|error| tracing::warn!(%error, "a cached component does not load and is compiled again")).ok()
+        loaded
+            .inspect_err(|error| tracing::warn!(%error, "a cached component does not load and is compiled again"))
+            .ok()
     }
 
     /// A store whose guest yields at every tick.

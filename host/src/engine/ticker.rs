@@ -43,8 +43,13 @@ impl Ticker {
     pub(crate) fn start(tick: impl Fn() + Send + 'static) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let of_thread = Arc::clone(&shared);
-        let thread = thread::Builder::new().name("lambox-epoch".to_owned()).spawn(move || run(&of_thread, tick))?;
-        Ok(Self { shared, thread: Some(thread) })
+        let thread = thread::Builder::new()
+            .name("lambox-epoch".to_owned())
+            .spawn(move || run(&of_thread, tick))?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
     }
 
     /// Says that a guest is about to be polled.
@@ -120,7 +125,9 @@ mod tests {
         assert!(ticker.shared.parked.load(Ordering::SeqCst), "it never parked");
         while ticks.try_recv().is_ok() {}
         let running = ticker.running();
-        ticks.recv_timeout(Duration::from_secs(10)).expect("it ticks while a guest runs");
+        ticks
+            .recv_timeout(Duration::from_secs(10))
+            .expect("it ticks while a guest runs");
         drop(running);
     }
 }

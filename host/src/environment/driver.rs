@@ -49,7 +49,9 @@ struct Alarm(Option<(Timestamp, Pin<Box<dyn Future<Output = ()> + Send + Sync>>)
 
 impl std::fmt::Debug for Alarm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Alarm").field(&self.0.as_ref().map(|(at, _)| at)).finish()
+        f.debug_tuple("Alarm")
+            .field(&self.0.as_ref().map(|(at, _)| at))
+            .finish()
     }
 }
 
@@ -63,7 +65,16 @@ impl Driver {
     ) -> Result<Self, crate::network::NetworkError> {
         let listener = Arc::new(network.host_listener(RUNTIME_API_PORT)?);
         let tasks = Tasks::new(Arc::clone(&shared.bell));
-        let mut driver = Self { shared, engine, plan, network, listener, apis, tasks, alarm: Alarm::default() };
+        let mut driver = Self {
+            shared,
+            engine,
+            plan,
+            network,
+            listener,
+            apis,
+            tasks,
+            alarm: Alarm::default(),
+        };
         driver.connect();
         Ok(driver)
     }
@@ -75,7 +86,10 @@ impl Driver {
         while let Ok(Some(connection)) = self.listener.try_accept() {
             drop(connection);
         }
-        self.tasks.add(Key::Connections, Box::pin(serve(Arc::clone(&self.listener), self.apis.clone())));
+        self.tasks.add(
+            Key::Connections,
+            Box::pin(serve(Arc::clone(&self.listener), self.apis.clone())),
+        );
     }
 
     fn remove(&mut self, key: Key) {
@@ -86,7 +100,9 @@ impl Driver {
 
     fn report_panic(&self, message: &str) {
         tracing::error!(message, "the host panicked at the edge of a sandbox");
-        self.shared.log(LogSource::Simulator(format!("the host panicked at the edge of a sandbox: {message}")));
+        self.shared.log(LogSource::Simulator(format!(
+            "the host panicked at the edge of a sandbox: {message}"
+        )));
     }
 
     fn perform(&mut self, command: Command) {
@@ -95,7 +111,11 @@ impl Driver {
             Command::Kill(program) => self.stop(program),
             // A guest of WASI can take no signal: the default of SIGTERM is to end.
             Command::Terminate(program) => {
-                if self.plan.code(program).is_some_and(|code| matches!(code, Code::Guest(_))) {
+                if self
+                    .plan
+                    .code(program)
+                    .is_some_and(|code| matches!(code, Code::Guest(_)))
+                {
                     self.stop(program);
                     self.shared.exited(program, Exit::Signal("terminated"));
                 }
@@ -118,7 +138,8 @@ impl Driver {
             variables: self.plan.variables(program),
         };
         let guest = sandbox::run(&self.engine, component.prepared(), &launch);
-        self.tasks.add(Key::Program(program), Box::pin(async move { Some(guest.await) }));
+        self.tasks
+            .add(Key::Program(program), Box::pin(async move { Some(guest.await) }));
     }
 
     fn stop(&mut self, program: Program) {

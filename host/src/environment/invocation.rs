@@ -31,7 +31,10 @@ pub enum InvokeError {
     #[error("the execution environment has been shut down")]
     Ended,
     /// Too many invocations wait for this environment.
-    #[error("{} invocations wait for this execution environment already", super::MAX_QUEUED_INVOCATIONS)]
+    #[error(
+        "{} invocations wait for this execution environment already",
+        super::MAX_QUEUED_INVOCATIONS
+    )]
     QueueFull,
 }
 
@@ -53,7 +56,11 @@ struct State {
 
 impl Progress {
     pub(super) fn new(request_id: RequestId, config: Arc<Config>) -> Arc<Self> {
-        Arc::new(Self { request_id, config, state: Mutex::default() })
+        Arc::new(Self {
+            request_id,
+            config,
+            state: Mutex::default(),
+        })
     }
 
     pub(super) fn respond(&self, outcome: Arc<Outcome>) {
@@ -204,7 +211,10 @@ impl InvokeResult {
             self.cause(),
             Some(
                 FailureCause::RuntimeExit(lambox_lifecycle::Exit::OutOfMemory)
-                    | FailureCause::ExtensionExit { exit: lambox_lifecycle::Exit::OutOfMemory, .. }
+                    | FailureCause::ExtensionExit {
+                        exit: lambox_lifecycle::Exit::OutOfMemory,
+                        ..
+                    }
             )
         )
     }

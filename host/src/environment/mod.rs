@@ -106,11 +106,22 @@ impl ExecutionEnvironment {
             }),
         );
         let apis = Apis::new(EnvironmentApi(Arc::clone(&shared)));
-        let driver =
-            Driver::new(Arc::clone(&shared), engine.clone(), Arc::clone(plan), network.clone(), apis.clone())
-                .expect("the Runtime API's port is free in a network that was just made");
+        let driver = Driver::new(
+            Arc::clone(&shared),
+            engine.clone(),
+            Arc::clone(plan),
+            network.clone(),
+            apis.clone(),
+        )
+        .expect("the Runtime API's port is free in a network that was just made");
         let task = tokio::spawn(driver);
-        Self { shared, apis, network, listeners: Mutex::default(), task }
+        Self {
+            shared,
+            apis,
+            network,
+            listeners: Mutex::default(),
+            task,
+        }
     }
 
     /// Invokes the function and waits until the invocation is over: the runtime and all extensions are done with it,
@@ -136,7 +147,10 @@ impl ExecutionEnvironment {
         let invocation = request.into().0;
         let bytes = invocation.payload.len();
         if bytes > MAX_PAYLOAD_BYTES {
-            return Err(InvokeError::PayloadTooLarge { bytes, max: MAX_PAYLOAD_BYTES });
+            return Err(InvokeError::PayloadTooLarge {
+                bytes,
+                max: MAX_PAYLOAD_BYTES,
+            });
         }
         self.shared.invoke(invocation).map(PendingInvocation::new)
     }
@@ -165,7 +179,10 @@ impl ExecutionEnvironment {
 
     /// Waits until the environment is in this phase. Returns at once if it is; false if it ended without.
     pub async fn wait_for_phase(&self, phase: Phase) -> bool {
-        self.shared.wait_for(|core| (core.phase() == phase).then_some(())).await.is_some()
+        self.shared
+            .wait_for(|core| (core.phase() == phase).then_some(()))
+            .await
+            .is_some()
     }
 
     /// Waits until the environment is initialised and frozen: no invocation is under way. False if it ended, and also
@@ -183,13 +200,23 @@ impl ExecutionEnvironment {
 
     /// Waits until an extension of this name has registered. False if the environment ended without.
     pub async fn wait_for_extension(&self, name: &str) -> bool {
-        self.shared.wait_for(|core| core.extensions().any(|extension| extension.is_registered && *extension.name == *name).then_some(())).await.is_some()
+        self.shared
+            .wait_for(|core| {
+                core.extensions()
+                    .any(|extension| extension.is_registered && *extension.name == *name)
+                    .then_some(())
+            })
+            .await
+            .is_some()
     }
 
     /// Waits until `condition` holds for the rules' state; it is asked whenever that changes. False if the environment
     /// ended without.
     pub async fn wait_for(&self, mut condition: impl FnMut(&Lifecycle) -> bool) -> bool {
-        self.shared.wait_for(|core| condition(core).then_some(())).await.is_some()
+        self.shared
+            .wait_for(|core| condition(core).then_some(()))
+            .await
+            .is_some()
     }
 
     /// What was written to the log since the last invocation ended: initialisation ahead of an invocation, shutdown.
@@ -234,7 +261,9 @@ impl ExecutionEnvironment {
     ///
     /// `ConnectionRefused` where none does.
     pub fn dial(&self, port: u16) -> io::Result<impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send> {
-        self.network.dial(port).map_err(|error| io::Error::new(io::ErrorKind::ConnectionRefused, error.to_string()))
+        self.network
+            .dial(port)
+            .map_err(|error| io::Error::new(io::ErrorKind::ConnectionRefused, error.to_string()))
     }
 }
 

@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use lambox_lifecycle::{
-    Answer, Call, Config, Effect, Exit, Input, Invocation, Lifecycle, PlatformEvent, Program, Reading,
-    Rejection, Ticket, Timestamp,
+    Answer, Call, Config, Effect, Exit, Input, Invocation, Lifecycle, PlatformEvent, Program, Reading, Rejection,
+    Ticket, Timestamp,
 };
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -61,7 +61,10 @@ struct State {
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("core", &self.core).field("queued", &self.queue.len()).finish_non_exhaustive()
+        f.debug_struct("State")
+            .field("core", &self.core)
+            .field("queued", &self.queue.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -152,7 +155,13 @@ impl Shared {
     /// Writes to the log.
     pub(crate) fn log(&self, source: LogSource) {
         let mut state = self.state.lock();
-        self.write(&mut state, LogEntry { at: self.clock.now(), source });
+        self.write(
+            &mut state,
+            LogEntry {
+                at: self.clock.now(),
+                source,
+            },
+        );
     }
 
     /// Writes a line of a program's to the log.
@@ -220,7 +229,10 @@ impl Shared {
     }
 
     fn reading(&self) -> Reading {
-        Reading { now: self.clock.now(), max_memory_used: self.budget.peak() as u64 }
+        Reading {
+            now: self.clock.now(),
+            max_memory_used: self.budget.peak() as u64,
+        }
     }
 
     /// Lets the rules take in what happened, or that time passed, and does what they say.
@@ -240,7 +252,9 @@ impl Shared {
     /// Hands the next waiting invocation to the rules if they can take one.
     fn admit(&self, state: &mut State) {
         while state.current.is_none() && state.core.can_invoke() {
-            let Some((invocation, progress)) = state.queue.pop_front() else { return };
+            let Some((invocation, progress)) = state.queue.pop_front() else {
+                return;
+            };
             state.current = Some(progress);
             let reading = self.reading();
             state.core.handle(reading, Input::Invoke(invocation));
@@ -265,7 +279,8 @@ impl Shared {
                 Effect::Thaw => {
                     let since = self.frozen_since.swap(0, Ordering::AcqRel);
                     if since != 0 {
-                        self.frozen_nanos.fetch_add(now.as_epoch_nanos().saturating_sub(since), Ordering::AcqRel);
+                        self.frozen_nanos
+                            .fetch_add(now.as_epoch_nanos().saturating_sub(since), Ordering::AcqRel);
                     }
                     self.bell.set_frozen(false);
                 }
@@ -285,7 +300,13 @@ impl Shared {
                     }
                 }
                 Effect::Event { at, event } => {
-                    self.write(state, LogEntry { at, source: LogSource::Platform(event) });
+                    self.write(
+                        state,
+                        LogEntry {
+                            at,
+                            source: LogSource::Platform(event),
+                        },
+                    );
                 }
                 Effect::Ended => {
                     state.ended = true;
@@ -351,7 +372,12 @@ impl Api for EnvironmentApi {
     }
 
     fn call(&self, ticket: Ticket, call: Call) -> impl Future<Output = Result<Answer, Rejection>> + Send {
-        CallFuture { shared: Arc::clone(&self.0), ticket, call: Some(call), waiting: false }
+        CallFuture {
+            shared: Arc::clone(&self.0),
+            ticket,
+            call: Some(call),
+            waiting: false,
+        }
     }
 }
 
@@ -373,9 +399,19 @@ impl Future for CallFuture {
             if state.ended {
                 return Poll::Ready(Err(Rejection::Ended));
             }
-            state.calls.push(PendingCall { ticket: this.ticket, answer: None, waker: None });
+            state.calls.push(PendingCall {
+                ticket: this.ticket,
+                answer: None,
+                waker: None,
+            });
             this.waiting = true;
-            this.shared.apply(&mut state, Some(Input::Call { ticket: this.ticket, call }));
+            this.shared.apply(
+                &mut state,
+                Some(Input::Call {
+                    ticket: this.ticket,
+                    call,
+                }),
+            );
         }
         let Some(index) = state.calls.iter().position(|call| call.ticket == this.ticket) else {
             // Only this future takes its call out, and it returns when it does.

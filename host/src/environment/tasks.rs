@@ -104,7 +104,9 @@ pub(super) struct Tasks<K, T> {
 
 impl<K, T> std::fmt::Debug for Tasks<K, T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tasks").field("count", &self.tasks.len()).finish_non_exhaustive()
+        f.debug_struct("Tasks")
+            .field("count", &self.tasks.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -121,14 +123,25 @@ pub(super) enum Turn<K, T> {
 
 impl<K: Copy + PartialEq, T> Tasks<K, T> {
     pub(super) fn new(bell: Arc<Bell>) -> Self {
-        Self { tasks: Vec::new(), bell }
+        Self {
+            tasks: Vec::new(),
+            bell,
+        }
     }
 
     /// Adds a task, which is ready to be polled.
     pub(super) fn add(&mut self, key: K, future: Pin<Box<dyn Future<Output = T> + Send>>) {
-        let wake = Arc::new(TaskWaker { ready: AtomicBool::new(true), bell: Arc::clone(&self.bell) });
+        let wake = Arc::new(TaskWaker {
+            ready: AtomicBool::new(true),
+            bell: Arc::clone(&self.bell),
+        });
         let waker = Waker::from(Arc::clone(&wake));
-        self.tasks.push(Task { key, future, wake, waker });
+        self.tasks.push(Task {
+            key,
+            future,
+            wake,
+            waker,
+        });
     }
 
     /// The keys of the tasks.
@@ -229,7 +242,10 @@ mod tests {
             tasks.turn(&mut rounds),
             Turn::Ended(1, TaskEnd::Panicked(message)) if message == "no such thing"
         ));
-        assert!(matches!(tasks.turn(&mut rounds), Turn::Ended(2, TaskEnd::Returned("done"))));
+        assert!(matches!(
+            tasks.turn(&mut rounds),
+            Turn::Ended(2, TaskEnd::Returned("done"))
+        ));
         assert!(matches!(tasks.turn(&mut rounds), Turn::Waiting));
     }
 

@@ -63,7 +63,11 @@ impl TryFrom<u32> for MemorySize {
 
     fn try_from(mb: u32) -> Result<Self, Self::Error> {
         let size = Self(mb);
-        if (Self::MIN..=Self::MAX).contains(&size) { Ok(size) } else { Err(MemorySizeError { given: mb.to_string() }) }
+        if (Self::MIN..=Self::MAX).contains(&size) {
+            Ok(size)
+        } else {
+            Err(MemorySizeError { given: mb.to_string() })
+        }
     }
 }
 
@@ -72,7 +76,9 @@ impl FromStr for MemorySize {
 
     /// Reads a whole number of MB.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mb: u32 = text.parse().map_err(|_| MemorySizeError { given: format!("`{text}`") })?;
+        let mb: u32 = text.parse().map_err(|_| MemorySizeError {
+            given: format!("`{text}`"),
+        })?;
         mb.try_into()
     }
 }
@@ -83,8 +89,14 @@ mod tests {
 
     #[test]
     fn the_bounds_are_the_first_and_last_that_are_taken() {
-        for (text, taken) in [("127", false), ("128", true), ("4096", true), ("4097", false), ("-1", false), ("", false)]
-        {
+        for (text, taken) in [
+            ("127", false),
+            ("128", true),
+            ("4096", true),
+            ("4097", false),
+            ("-1", false),
+            ("", false),
+        ] {
             assert_eq!(text.parse::<MemorySize>().is_ok(), taken, "{text}");
         }
         insta::assert_snapshot!(

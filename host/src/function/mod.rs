@@ -34,7 +34,9 @@ impl fmt::Debug for Component {
 
 impl Component {
     pub(crate) fn new(prepared: Prepared) -> Self {
-        Self { prepared: Arc::new(prepared) }
+        Self {
+            prepared: Arc::new(prepared),
+        }
     }
 
     pub(crate) fn prepared(&self) -> &Prepared {
@@ -243,15 +245,29 @@ impl FunctionBuilder {
         }
         check_extensions(&self.extensions)?;
         for name in self.variables.keys() {
-            variables::check(name).map_err(|reason| FunctionError::Variable { name: name.clone(), reason })?;
+            variables::check(name).map_err(|reason| FunctionError::Variable {
+                name: name.clone(),
+                reason,
+            })?;
         }
-        let bytes = self.variables.iter().map(|(name, value)| name.len() + value.len()).sum();
+        let bytes = self
+            .variables
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
         if bytes > variables::MAX_VARIABLES_BYTES {
             return Err(FunctionError::VariablesTooLong { bytes });
         }
-        let date = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).strftime("%Y/%m/%d").to_string();
+        let date = jiff::Timestamp::now()
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .strftime("%Y/%m/%d")
+            .to_string();
         let config = Config {
-            function_arn: format!("arn:aws:lambda:{}:{}:function:{}", self.region, self.account_id, self.name).into(),
+            function_arn: format!(
+                "arn:aws:lambda:{}:{}:function:{}",
+                self.region, self.account_id, self.name
+            )
+            .into(),
             log_stream: format!("{date}/[{}]{}", self.version, Uuid::new_v4().simple()).into(),
             function_name: self.name.into(),
             function_version: self.version.into(),
@@ -269,7 +285,11 @@ impl FunctionBuilder {
         let plan = Plan {
             config,
             memory_bytes: usize::try_from(self.memory_size.as_bytes()).unwrap_or(usize::MAX),
-            runtime: ProgramPlan { code: runtime, arguments: vec!["/var/task/bootstrap".to_owned()], variables },
+            runtime: ProgramPlan {
+                code: runtime,
+                arguments: vec!["/var/task/bootstrap".to_owned()],
+                variables,
+            },
             extensions: self
                 .extensions
                 .into_iter()
@@ -282,16 +302,26 @@ impl FunctionBuilder {
                 .collect(),
             sink: self.sink,
         };
-        Ok(Function { simulator: self.simulator, plan: Arc::new(plan) })
+        Ok(Function {
+            simulator: self.simulator,
+            plan: Arc::new(plan),
+        })
     }
 }
 
 fn check_extensions(extensions: &[(String, Code)]) -> Result<(), FunctionError> {
     if extensions.len() > limits::MAX_EXTENSIONS {
-        return Err(FunctionError::TooManyExtensions { count: extensions.len() });
+        return Err(FunctionError::TooManyExtensions {
+            count: extensions.len(),
+        });
     }
     for (index, (name, code)) in extensions.iter().enumerate() {
-        let wrong = |reason| Err(FunctionError::ExtensionName { name: name.clone(), reason });
+        let wrong = |reason| {
+            Err(FunctionError::ExtensionName {
+                name: name.clone(),
+                reason,
+            })
+        };
         if name.is_empty() || name.len() > 128 || name.contains(['/', '\0', '\n', '\r', '\t']) {
             return wrong("it is a file's name of 1 to 128 bytes, without slashes and control characters");
         }

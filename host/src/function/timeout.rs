@@ -73,7 +73,9 @@ impl TryFrom<Duration> for FunctionTimeout {
         if (Self::MIN..=Self::MAX).contains(&timeout) {
             Ok(timeout)
         } else {
-            Err(FunctionTimeoutError { given: format!("{duration:?}") })
+            Err(FunctionTimeoutError {
+                given: format!("{duration:?}"),
+            })
         }
     }
 }
@@ -93,7 +95,8 @@ impl FromStr for FunctionTimeout {
             "m" => number.checked_mul(60_000),
             _ => None,
         };
-        ms.and_then(|ms| Self::try_from(Duration::from_millis(ms)).ok()).ok_or_else(error)
+        ms.and_then(|ms| Self::try_from(Duration::from_millis(ms)).ok())
+            .ok_or_else(error)
     }
 }
 
@@ -103,12 +106,26 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_or_is_out_of_bounds_is_told_as_given() {
-        for text in ["", "0", "0s", "901", "16m", "3h", "1.5s", "s", "99999999999999999999s", "18446744073709551615m"] {
+        for text in [
+            "",
+            "0",
+            "0s",
+            "901",
+            "16m",
+            "3h",
+            "1.5s",
+            "s",
+            "99999999999999999999s",
+            "18446744073709551615m",
+        ] {
             let error = text.parse::<FunctionTimeout>().expect_err(text);
             assert!(error.to_string().contains(&format!("`{text}`")), "{error}");
         }
         for (text, ms) in [("1ms", 1), ("3", 3_000), ("900s", 900_000), ("15m", 900_000)] {
-            assert_eq!(text.parse::<FunctionTimeout>().expect(text).as_duration(), Duration::from_millis(ms));
+            assert_eq!(
+                text.parse::<FunctionTimeout>().expect(text).as_duration(),
+                Duration::from_millis(ms)
+            );
         }
     }
 }

@@ -96,12 +96,11 @@ pub(super) fn of_runtime(config: &Config, region: &str, own: &BTreeMap<String, S
         ("_AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1"),
         ("_AWS_XRAY_DAEMON_PORT", "2000"),
         ("_HANDLER", &config.handler),
-
-
-
     ];
-    let mut variables: BTreeMap<String, String> =
-        platform.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let mut variables: BTreeMap<String, String> = platform
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     variables.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));
     variables.into_iter().collect()
 }
@@ -111,7 +110,11 @@ const LIBRARY_PATH: &str =
 
 /// An extension's variables: those of the runtime, without those that are only the runtime's.
 pub(super) fn of_extension(runtime: &[(String, String)]) -> Vec<(String, String)> {
-    runtime.iter().filter(|(name, _)| !RUNTIME_ONLY.contains(&name.as_str())).cloned().collect()
+    runtime
+        .iter()
+        .filter(|(name, _)| !RUNTIME_ONLY.contains(&name.as_str()))
+        .cloned()
+        .collect()
 }
 
 #[cfg(test)]
@@ -120,7 +123,16 @@ mod tests {
 
     #[test]
     fn names_that_are_reserved_or_malformed_are_refused() {
-        for name in ["AWS_REGION", "_HANDLER", "_HIDDEN", "", "A", "1ST", "WITH-DASH", "WITH SPACE"] {
+        for name in [
+            "AWS_REGION",
+            "_HANDLER",
+            "_HIDDEN",
+            "",
+            "A",
+            "1ST",
+            "WITH-DASH",
+            "WITH SPACE",
+        ] {
             assert!(check(name).is_err(), "{name:?}");
         }
         for name in ["TABLE", "AWS_LAMBDA_LOG_LEVEL", "PATH", "ab"] {

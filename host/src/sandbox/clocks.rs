@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::{HasData, Resource, ResourceTable};
+use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
-use wasmtime_wasi::async_trait;
 
 use crate::environment::Shared;
 
@@ -30,11 +30,17 @@ impl wall_clock::Host for Clocks<'_> {
     fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
         let now = self.shared.clock.now().as_epoch_nanos();
         let nanoseconds = u32::try_from(now % 1_000_000_000).unwrap_or(0);
-        Ok(wall_clock::Datetime { seconds: now / 1_000_000_000, nanoseconds })
+        Ok(wall_clock::Datetime {
+            seconds: now / 1_000_000_000,
+            nanoseconds,
+        })
     }
 
     fn resolution(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
-        Ok(wall_clock::Datetime { seconds: 0, nanoseconds: 1 })
+        Ok(wall_clock::Datetime {
+            seconds: 0,
+            nanoseconds: 1,
+        })
     }
 }
 
@@ -48,7 +54,11 @@ impl monotonic_clock::Host for Clocks<'_> {
     }
 
     fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        let timer = self.table.push(Timer { shared: Arc::clone(self.shared), when, gave_way: false })?;
+        let timer = self.table.push(Timer {
+            shared: Arc::clone(self.shared),
+            when,
+            gave_way: false,
+        })?;
         subscribe(self.table, timer)
     }
 

@@ -8,9 +8,9 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::future::{Either, select};
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri};
-use futures_util::future::{Either, select};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};

@@ -20,7 +20,7 @@ use wasmtime_wasi_io::bindings::wasi::io;
 
 use self::clocks::{Clocks, HasClocks};
 use self::http::Outgoing;
-use self::sockets::{SocketsCtx, SocketsCtxView, SocketsView};
+use self::sockets::{SocketsCtx, SocketsCtxView, SocketsView, StopSockets};
 use self::stdio::Output;
 use crate::engine::{ComponentError, Engine, Share, Stopped, Yields};
 use crate::environment::{EnvironmentApi, Shared};
@@ -115,14 +115,22 @@ impl Imports {
         if let Ok(command) = CommandPre::new(instance.clone()) {
             return Ok(Prepared::Command(command));
         }
-        HandlerGuestPre::new(instance).map(Prepared::Handler).map_err(|_| ComponentError::NoEntryPoint)
+        HandlerGuestPre::new(instance)
+            .map(Prepared::Handler)
+            .map_err(|_| ComponentError::NoEntryPoint)
     }
 }
 
 /// The interfaces that a component imports and that are not there.
 fn unknown_imports(engine: &Engine, component: &Component) -> Vec<String> {
     const OFFERED: [&str; 8] = [
-        "wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:http/", "wasi:io/", "wasi:random/", "wasi:sockets/",
+        "wasi:cli/",
+        "wasi:clocks/",
+        "wasi:filesystem/",
+        "wasi:http/",
+        "wasi:io/",
+        "wasi:random/",
+        "wasi:sockets/",
         "lambox:lambda/",
     ];
     let is_offered = |name: &str| {
@@ -177,8 +185,10 @@ pub(crate) fn run(
     launch: &Launch<'_>,
 ) -> impl Future<Output = Exit> + Send + use<> {
     let shared = launch.api.shared();
-    let (stdout, stderr) =
-        (Output::new(launch.program, Arc::clone(shared)), Output::new(launch.program, Arc::clone(shared)));
+    let (stdout, stderr) = (
+        Output::new(launch.program, Arc::clone(shared)),
+        Output::new(launch.program, Arc::clone(shared)),
+    );
     let wasi = WasiCtx::builder()
         .args(launch.arguments)
         .envs(launch.variables)
@@ -205,12 +215,15 @@ pub(crate) fn run(
         sockets: SocketsCtx::new(launch.network.clone()),
         share: Share::new(Arc::clone(&shared.budget)),
     };
+    let sockets = guest.sockets.stop_handle();
     let mut store = engine.store(guest, |guest| &mut guest.share);
     store.set_max_component_handles(MAX_HANDLES);
     let prepared = prepared.clone();
     let engine = engine.clone();
     Polled {
         engine,
+        sockets,
+        ended: false,
         future: Box::pin(async move {
             let ended = execute(&mut store, &prepared).await;
             stdout.finish();
@@ -223,9 +236,12 @@ pub(crate) fn run(
     }
 }
 
-/// A guest's future: the epoch ticks while it is polled.
+/// A guest's future: the epoch ticks while it is polled. Dropped before the guest's end, it resets its connections, as
+/// those of a killed process are.
 struct Polled<F> {
     engine: Engine,
+    sockets: StopSockets,
+    ended: bool,
     future: std::pin::Pin<Box<F>>,
 }
 
@@ -235,7 +251,17 @@ impl<F: Future> Future for Polled<F> {
     fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<F::Output> {
         let this = &mut *self;
         let _running = this.engine.running();
-        this.future.as_mut().poll(context)
+        let polled = this.future.as_mut().poll(context);
+        this.ended = polled.is_ready();
+        polled
+    }
+}
+
+impl<F> Drop for Polled<F> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.sockets.stop();
+        }
     }
 }
 
@@ -288,14 +314,19 @@ fn signal(trap: Trap) -> &'static str {
     match trap {
         // Panics and failed assertions end in this instruction: a native program aborts.
         Trap::UnreachableCodeReached => "aborted",
-        Trap::IntegerDivisionByZero | Trap::IntegerOverflow | Trap::BadConversionToInteger => "floating point exception",
+        Trap::IntegerDivisionByZero | Trap::IntegerOverflow | Trap::BadConversionToInteger => {
+            "floating point exception"
+        }
         _ => "segmentation fault",
     }
 }
 
 impl Guest {
     fn clocks(&mut self) -> Clocks<'_> {
-        Clocks { shared: &self.shared, table: &mut self.table }
+        Clocks {
+            shared: &self.shared,
+            table: &mut self.table,
+        }
     }
 }
 
@@ -314,19 +345,29 @@ impl HasData for HasTable {
 
 impl WasiView for Guest {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
 impl wasmtime_wasi_http::WasiHttpView for Guest {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { ctx: &mut self.http, table: &mut self.table, hooks: &mut self.outgoing }
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.outgoing,
+        }
     }
 }
 
 impl SocketsView for Guest {
     fn sockets(&mut self) -> SocketsCtxView<'_> {
-        SocketsCtxView { ctx: &mut self.sockets, table: &mut self.table }
+        SocketsCtxView {
+            ctx: &mut self.sockets,
+            table: &mut self.table,
+        }
     }
 }
 

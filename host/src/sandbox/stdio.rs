@@ -33,7 +33,11 @@ pub(super) struct Output {
 
 impl Output {
     pub(super) fn new(program: Program, shared: Arc<Shared>) -> Self {
-        Self { program, shared, rest: Arc::default() }
+        Self {
+            program,
+            shared,
+            rest: Arc::default(),
+        }
     }
 
     /// Writes out what has no end of line yet.

@@ -47,7 +47,7 @@ impl Crew {
         }
     }
 
-    /// The programs that run, extensions last.
+    /// The extensions whose programs run.
     pub(super) fn alive_extensions(&self) -> impl Iterator<Item = Program> {
         self.extensions
             .iter()
@@ -86,6 +86,12 @@ impl Crew {
                 }
             }
         }
+    }
+
+    /// Nothing of it runs any more. An extension that was taken for an internal one can still wait, if it is part of
+    /// another program than the runtime's; nobody shall wait for ever.
+    pub(super) fn dissolve(mut self, effects: &mut VecDeque<Effect>) {
+        self.end(Program::Runtime, None, effects);
     }
 
     pub(super) fn hang_up(&mut self, ticket: Ticket) {

@@ -197,10 +197,11 @@ impl Lifecycle {
     /// Ends a failed initialisation: it is reported and everything is shut down. It is repeated for an invocation that
     /// waits for it, once; the second failure is the invocation's.
     pub(super) fn fail_init(&mut self, reading: Reading, crew: Crew, init: Init, failure: Failure) -> State {
+        let ended = reading.now.min(init.deadline);
         if !init.runtime_done {
-            self.init_runtime_done(reading.now, init.phase, failure.status(), failure.reported_type());
+            self.init_runtime_done(ended, init.phase, failure.status(), failure.reported_type());
         }
-        self.report_init(reading.now.min(init.deadline), &crew, &init, Some(&failure));
+        self.report_init(ended, &crew, &init, Some(&failure));
         match (init.phase, init.invocation) {
             (InitPhase::Init, Some(invocation)) => {
                 self.begin_shutdown(reading, crew, ShutdownReason::Failure, Afterwards::Repeat(invocation))
@@ -213,7 +214,7 @@ impl Lifecycle {
             }
             (InitPhase::Invoke, Some(invocation)) => {
                 let reason = failure.shutdown_reason();
-                let duration = reading.now.min(init.deadline).since(init.began);
+                let duration = ended.since(init.began);
                 let closing = self.give_up(reading, &invocation, failure, duration);
                 self.begin_shutdown(reading, crew, reason, Afterwards::Wait(Some(closing)))
             }

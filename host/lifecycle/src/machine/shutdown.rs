@@ -98,6 +98,7 @@ impl Lifecycle {
         let Some((whole, runtime)) = budget(&crew) else {
             // Without extensions nobody is asked, so nobody has to be thawed.
             self.kill_all(&mut crew);
+            crew.dissolve(&mut self.effects);
             return self.conclude(reading, afterwards);
         };
         let shutdown = Shutdown {
@@ -128,6 +129,7 @@ impl Lifecycle {
         if crew.alive_extensions().next().is_some() {
             State::Shutdown(crew, shutdown)
         } else {
+            crew.dissolve(&mut self.effects);
             self.conclude(reading, shutdown.afterwards)
         }
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use lambox_lifecycle::{
     Answer, BodyError, Call, Config, Effect, ErrorReport, Exit, ExtensionCall, ExtensionEvent, ExtensionIdentifier,
-    GivenIdentifier, InitType, Input, Invocation, Lifecycle, Outcome, Program, Reading, RegisterBody, Rejection,
+    GivenIdentifier, InitType, Input, Invocation, Lifecycle, Outcome, Phase, Program, Reading, RegisterBody, Rejection,
     RequestId, ResponseMode, RuntimeCall, Ticket, Timestamp, log,
 };
 use uuid::Uuid;
@@ -155,7 +155,7 @@ impl World {
         let mut world = Self::new(config(&names));
         world.input(Input::Initialize);
         world.init(extensions);
-        assert_eq!(world.lifecycle.phase(), lambox_lifecycle::Phase::Ready);
+        assert_eq!(world.lifecycle.phase(), Phase::Ready);
         world
     }
 
@@ -211,6 +211,15 @@ impl World {
             self.drain();
         }
         self.now = until;
+        self
+    }
+
+    /// Lets a shutdown take all its time.
+    pub fn settle(&mut self) -> &mut Self {
+        while self.lifecycle.phase() == Phase::Shutdown {
+            let due = self.lifecycle.poll_timeout().expect("a shutdown has an end");
+            self.advance(due.since(self.now));
+        }
         self
     }
 

@@ -24,7 +24,10 @@ impl<A: Api> wit::Host for Lambda<'_, A> {
             .collect();
         let call = ExtensionCall::Register {
             name: Some(name.into()),
-            body: Ok(RegisterBody { events, has_configuration_keys: false }),
+            body: Ok(RegisterBody {
+                events,
+                has_configuration_keys: false,
+            }),
             wants_account_id: false,
             identifier: ExtensionIdentifier::from_uuid(self.0.uuid()),
         };
@@ -41,7 +44,12 @@ impl<A: Api> wit::Host for Lambda<'_, A> {
     }
 
     async fn next(&mut self, identifier: String) -> wasmtime::Result<Result<wit::Event, Rejection>> {
-        match self.extension_call(ExtensionCall::Next { identifier: given(&identifier) }).await {
+        match self
+            .extension_call(ExtensionCall::Next {
+                identifier: given(&identifier),
+            })
+            .await
+        {
             Ok(Answer::Event(event)) => Ok(Ok(render(event))),
             Ok(other) => unexpected(&other),
             Err(rejection) => Ok(Err(rejection.into())),
@@ -55,7 +63,13 @@ impl<A: Api> wit::Host for Lambda<'_, A> {
         body: Vec<u8>,
     ) -> wasmtime::Result<Result<(), Rejection>> {
         let report = bounded(body.len(), report(error_type, body));
-        accepted(self.extension_call(ExtensionCall::InitError { identifier: given(&identifier), report }).await)
+        accepted(
+            self.extension_call(ExtensionCall::InitError {
+                identifier: given(&identifier),
+                report,
+            })
+            .await,
+        )
     }
 
     async fn exit_error(
@@ -65,7 +79,13 @@ impl<A: Api> wit::Host for Lambda<'_, A> {
         body: Vec<u8>,
     ) -> wasmtime::Result<Result<(), Rejection>> {
         let report = bounded(body.len(), report(error_type, body));
-        accepted(self.extension_call(ExtensionCall::ExitError { identifier: given(&identifier), report }).await)
+        accepted(
+            self.extension_call(ExtensionCall::ExitError {
+                identifier: given(&identifier),
+                report,
+            })
+            .await,
+        )
     }
 }
 
@@ -79,25 +99,34 @@ fn given(identifier: &str) -> GivenIdentifier {
     if identifier.is_empty() {
         return GivenIdentifier::Missing;
     }
-    identifier.parse().map_or(GivenIdentifier::Malformed, GivenIdentifier::Uuid)
+    identifier
+        .parse()
+        .map_or(GivenIdentifier::Malformed, GivenIdentifier::Uuid)
 }
 
 fn report(error_type: String, body: Vec<u8>) -> ErrorReport {
     // An empty error type is an absent one: over HTTP that is a missing header.
     let error_type = Some(error_type).filter(|text| !text.is_empty()).map(Into::into);
-    ErrorReport { error_type, content_type: None, body: body.into() }
+    ErrorReport {
+        error_type,
+        content_type: None,
+        body: body.into(),
+    }
 }
 
 fn render(event: ExtensionEvent) -> wit::Event {
     match event {
-        ExtensionEvent::Invoke { deadline, request_id, invoked_function_arn, trace_id } => {
-            wit::Event::Invoke(wit::InvokeEvent {
-                deadline_ms: deadline.as_epoch_ms(),
-                request_id: request_id.to_string(),
-                invoked_function_arn: invoked_function_arn.as_ref().to_owned(),
-                trace_id: trace_id.map(|text| text.as_ref().to_owned()),
-            })
-        }
+        ExtensionEvent::Invoke {
+            deadline,
+            request_id,
+            invoked_function_arn,
+            trace_id,
+        } => wit::Event::Invoke(wit::InvokeEvent {
+            deadline_ms: deadline.as_epoch_ms(),
+            request_id: request_id.to_string(),
+            invoked_function_arn: invoked_function_arn.as_ref().to_owned(),
+            trace_id: trace_id.map(|text| text.as_ref().to_owned()),
+        }),
         ExtensionEvent::Shutdown { reason, deadline } => wit::Event::Shutdown(wit::ShutdownEvent {
             reason: match reason {
                 ShutdownReason::Spindown => wit::ShutdownReason::Spindown,

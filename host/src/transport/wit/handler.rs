@@ -27,11 +27,18 @@ pub(crate) async fn serve<T: LambdaView>(store: &mut Store<T>, guest: &HandlerGu
             Err(_) => return Ok(()),
         };
         let request_id = Some(delivery.invocation.request_id);
-        let result = handler.call_handle(&mut *store, &delivery.invocation.payload, &context(&delivery)).await?;
+        let result = handler
+            .call_handle(&mut *store, &delivery.invocation.payload, &context(&delivery))
+            .await?;
         let answer = match result {
             Ok(payload) => {
                 let body = bounded(payload.len(), Bytes::from(payload));
-                call(RuntimeCall::Response { request_id, content_type: None, body }).await
+                call(RuntimeCall::Response {
+                    request_id,
+                    content_type: None,
+                    body,
+                })
+                .await
             }
             Err(error) => {
                 let report = bounded(error.body.len(), error.into());

@@ -47,25 +47,34 @@ pub(crate) fn add_to_linker<T: LambdaView>(linker: &mut Linker<T>) -> wasmtime::
 
 impl From<Rejection> for bindings::lambda::types::Rejection {
     fn from(rejection: Rejection) -> Self {
-        Self { error_type: rejection.error_type().to_owned(), error_message: rejection.message().into_owned() }
+        Self {
+            error_type: rejection.error_type().to_owned(),
+            error_message: rejection.message().into_owned(),
+        }
     }
 }
 
 impl From<bindings::lambda::types::FunctionError> for ErrorReport {
     fn from(error: bindings::lambda::types::FunctionError) -> Self {
-        Self { error_type: error.error_type.map(Into::into), content_type: None, body: error.body.into() }
+        Self {
+            error_type: error.error_type.map(Into::into),
+            content_type: None,
+            body: error.body.into(),
+        }
     }
 }
 
 /// A body as the rules take it: whole, or refused for its length.
 fn bounded<T>(length: usize, body: T) -> Result<T, BodyError> {
-    if length > limits::MAX_RESPONSE_BYTES { Err(BodyError::TooLarge) } else { Ok(body) }
+    if length > limits::MAX_RESPONSE_BYTES {
+        Err(BodyError::TooLarge)
+    } else {
+        Ok(body)
+    }
 }
 
 /// The answer of a call that is only ever accepted or refused.
-fn accepted(
-    answer: Result<Answer, Rejection>,
-) -> wasmtime::Result<Result<(), bindings::lambda::types::Rejection>> {
+fn accepted(answer: Result<Answer, Rejection>) -> wasmtime::Result<Result<(), bindings::lambda::types::Rejection>> {
     match answer {
         Ok(Answer::Accepted) => Ok(Ok(())),
         Ok(other) => unexpected(&other),
@@ -75,7 +84,9 @@ fn accepted(
 
 /// The rules answered a call with what belongs to another: a fault of the host, which ends the guest.
 fn unexpected<T>(answer: &Answer) -> wasmtime::Result<T> {
-    Err(wasmtime::Error::msg(format!("the lifecycle gave an answer that does not belong to the call: {answer:?}")))
+    Err(wasmtime::Error::msg(format!(
+        "the lifecycle gave an answer that does not belong to the call: {answer:?}"
+    )))
 }
 
 impl<A: Api> bindings::lambda::types::Host for Lambda<'_, A> {}

@@ -36,13 +36,15 @@ impl<A: Api> Host for Lambda<'_, A> {
         )
     }
 
-    async fn fail(
-        &mut self,
-        request_id: String,
-        error: FunctionError,
-    ) -> wasmtime::Result<Result<(), Rejection>> {
+    async fn fail(&mut self, request_id: String, error: FunctionError) -> wasmtime::Result<Result<(), Rejection>> {
         let report = bounded(error.body.len(), error.into());
-        accepted(self.runtime_call(RuntimeCall::Error { request_id: request_id.parse().ok(), report }).await)
+        accepted(
+            self.runtime_call(RuntimeCall::Error {
+                request_id: request_id.parse().ok(),
+                report,
+            })
+            .await,
+        )
     }
 
     async fn fail_init(&mut self, error: FunctionError) -> wasmtime::Result<Result<(), Rejection>> {
@@ -63,7 +65,12 @@ pub(super) fn context(delivery: &Delivery) -> Context {
     let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
     let mut request_id = [0; uuid::fmt::Hyphenated::LENGTH];
     Context {
-        request_id: invocation.request_id.as_uuid().hyphenated().encode_lower(&mut request_id).to_owned(),
+        request_id: invocation
+            .request_id
+            .as_uuid()
+            .hyphenated()
+            .encode_lower(&mut request_id)
+            .to_owned(),
         deadline_ms: delivery.deadline.as_epoch_ms(),
         invoked_function_arn: delivery.invoked_function_arn.as_ref().to_owned(),
         trace_id: text(&invocation.trace_id),
