@@ -42,8 +42,8 @@ fn name(event: &PlatformEvent) -> String {
     }
 }
 
-/// A log in either format without what differs from run to run: times, durations, memory (but for all of it), the
-/// environment's own id. Each is replaced by a placeholder of always the same width. A tab is shown as an arrow.
+/// A log in either format without what differs from run to run: times, durations, deadlines, memory (but for all of it),
+/// the environment's own id. Each is replaced by a placeholder of always the same width. A tab is shown as an arrow.
 pub fn redacted(log: &str) -> String {
     let mut redacted = String::new();
     for line in log.split_inclusive('\n') {
@@ -51,21 +51,21 @@ pub fn redacted(log: &str) -> String {
         // The duration of an invocation that timed out is its timeout.
         if !(line.contains("REPORT") && line.ends_with("Status: timeout\n")) {
             for key in ["\tDuration: ", "Billed Duration: ", "Init Duration: "] {
-                line = replaced(&line, key, " ms", "##.##");
+                line = replaced(&line, key, " ms", "__.__");
             }
         }
         let all = number_after(&line, "Memory Size: ").map(|size| format!("Max Memory Used: {size} MB"));
         if all.is_none_or(|all| !line.contains(&all)) {
-            line = replaced(&line, "Max Memory Used: ", " MB", "##");
+            line = replaced(&line, "Max Memory Used: ", " MB", "__");
         }
         for key in ["\"durationMs\":", "\"initDurationMs\":", "\"billedDurationMs\":", "\"maxMemoryUsedMB\":"] {
-            line = replaced(&line, key, ",}", "##.##");
+            line = replaced(&line, key, ",}", "__.__");
         }
         for key in ["\"time\":\"", "\"start\":\""] {
-            line = replaced(&line, key, "\"", "####-##-##T##:##:##.###Z");
+            line = replaced(&line, key, "\"", "____-__-__T__:__:__.___Z");
         }
-        line = replaced(&line, "\"instanceId\":\"", "\"", "####/##/##/[$LATEST]################################");
-        redacted.push_str(&line.replace('\t', "→"));
+        line = replaced(&line, "\"instanceId\":\"", "\"", "____/__/__/[$LATEST]________________________________");
+        redacted.push_str(&without_epoch_ms(&line.replace('\t', "→")));
     }
     redacted
 }
@@ -85,6 +85,21 @@ fn replaced(text: &str, key: &str, end: &str, placeholder: &str) -> String {
     result + rest
 }
 
+/// The text with every number of as many digits as the milliseconds since the epoch have replaced.
+fn without_epoch_ms(text: &str) -> String {
+    let mut result = String::new();
+    for word in text.split_inclusive(|c: char| !c.is_ascii_digit()) {
+        let digits = word.trim_end_matches(|c: char| !c.is_ascii_digit());
+        if digits.len() == 13 {
+            result.push_str("_____________");
+            result.push_str(&word[13..]);
+        } else {
+            result.push_str(word);
+        }
+    }
+    result
+}
+
 fn number_after<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let after = &text[text.find(key)? + key.len()..];
     Some(&after[..after.find(|c: char| !c.is_ascii_digit()).unwrap_or(after.len())])
@@ -100,8 +115,8 @@ mod tests {
             (
                 "REPORT RequestId: 1\tDuration: 1.66 ms\tBilled Duration: 2 ms\tMemory Size: 128 MB\t\
                  Max Memory Used: 7 MB\tInit Duration: 79.22 ms\t\n",
-                "REPORT RequestId: 1→Duration: ##.## ms→Billed Duration: ##.## ms→Memory Size: 128 MB→\
-                 Max Memory Used: ## MB→Init Duration: ##.## ms→\n",
+                "REPORT RequestId: 1→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→\
+                 Max Memory Used: __ MB→Init Duration: __.__ ms→\n",
             ),
             (
                 "REPORT RequestId: 1\tDuration: 500.00 ms\tBilled Duration: 500 ms\tMemory Size: 128 MB\t\
@@ -111,7 +126,7 @@ mod tests {
             ),
             (
                 "{\"time\":\"2026-01-01T00:00:00.000Z\",\"record\":{\"metrics\":{\"durationMs\":1.2},\"n\":1}}\n",
-                "{\"time\":\"####-##-##T##:##:##.###Z\",\"record\":{\"metrics\":{\"durationMs\":##.##},\"n\":1}}\n",
+                "{\"time\":\"____-__-__T__:__:__.___Z\",\"record\":{\"metrics\":{\"durationMs\":__.__},\"n\":1}}\n",
             ),
         ] {
             assert_eq!(redacted(log), expected);
