@@ -48,11 +48,16 @@ pub fn redacted(log: &str) -> String {
     let mut redacted = String::new();
     for line in log.split_inclusive('\n') {
         let mut line = line.to_owned();
-        // The duration of an invocation that timed out is its timeout.
-        if !(line.contains("REPORT") && line.ends_with("Status: timeout\n")) {
-            for key in ["\tDuration: ", "Billed Duration: ", "Init Duration: "] {
-                line = replaced(&line, key, " ms", "__.__");
-            }
+        // The duration of an invocation that timed out is its timeout; with an init it is billed for more.
+        let timed_out = line.trim_end().ends_with("Status: timeout");
+        if !timed_out {
+            line = replaced(&line, "\tDuration: ", " ms", "__.__");
+        }
+        if !timed_out || line.contains("Init Duration: ") {
+            line = replaced(&line, "Billed Duration: ", " ms", "__.__");
+        }
+        if !timed_out || !line.contains("INIT_REPORT") {
+            line = replaced(&line, "Init Duration: ", " ms", "__.__");
         }
         let all = number_after(&line, "Memory Size: ").map(|size| format!("Max Memory Used: {size} MB"));
         if all.is_none_or(|all| !line.contains(&all)) {

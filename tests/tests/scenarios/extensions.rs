@@ -68,7 +68,19 @@ async fn an_extension_that_is_too_slow_lets_the_answer_stand_and_the_environment
         stage.told()
     })
     .await;
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @r#"
+    event initStart init
+    event initRuntimeDone success
+    | EXTENSION→Name: ext-slow→State: Ready→Events: [INVOKE, SHUTDOWN]
+    event initReport success
+    | START RequestId: 00000000-0000-0000-0000-000000000001 Version: $LATEST
+    event runtimeDone success
+    | END RequestId: 00000000-0000-0000-0000-000000000001
+    | REPORT RequestId: 00000000-0000-0000-0000-000000000001→Duration: 700.00 ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→Init Duration: __.__ ms→Status: timeout
+    | [ext-slow] ext-slow INVOKE 00000000-0000-0000-0000-000000000001 _____________
+    = "answer"
+    phase Idle
+    "#);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,7 +236,7 @@ async fn an_extension_that_stops_asking_in_an_invocation_makes_it_time_out() {
         stage.told()
     })
     .await;
-    assert_snapshot!(told, @"REPORT RequestId: 00000000-0000-0000-0000-000000000001→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→Init Duration: __.__ ms→Status: timeout");
+    assert_snapshot!(told, @"REPORT RequestId: 00000000-0000-0000-0000-000000000001→Duration: 700.00 ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→Init Duration: __.__ ms→Status: timeout");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -151,7 +151,27 @@ async fn an_init_error_is_tried_twice_and_then_answered_as_it_was_posted() {
         stage.told()
     })
     .await;
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @r#"
+    event initStart init
+    event initRuntimeDone error Runtime.ImportModuleError
+    | INIT_REPORT Init Duration: __.__ ms→Phase: init→Status: error→Error Type: Runtime.ImportModuleError
+    event initStart invoke
+    event initRuntimeDone error Runtime.ImportModuleError
+    | INIT_REPORT Init Duration: __.__ ms→Phase: invoke→Status: error→Error Type: Runtime.ImportModuleError
+    | START RequestId: 00000000-0000-0000-0000-000000000001 Version: $LATEST
+    event runtimeDone error Runtime.ImportModuleError
+    | END RequestId: 00000000-0000-0000-0000-000000000001
+    | REPORT RequestId: 00000000-0000-0000-0000-000000000001→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→Status: error→Error Type: Runtime.ImportModuleError
+    = [Runtime.ImportModuleError Init] {"errorMessage":"it is unhappy","errorType":"Runtime.ImportModuleError"}
+    event initStart invoke
+    event initRuntimeDone error Runtime.ImportModuleError
+    | INIT_REPORT Init Duration: __.__ ms→Phase: invoke→Status: error→Error Type: Runtime.ImportModuleError
+    | START RequestId: 00000000-0000-0000-0000-000000000002 Version: $LATEST
+    event runtimeDone error Runtime.ImportModuleError
+    | END RequestId: 00000000-0000-0000-0000-000000000002
+    | REPORT RequestId: 00000000-0000-0000-0000-000000000002→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→Status: error→Error Type: Runtime.ImportModuleError
+    = [Runtime.ImportModuleError Init] {"errorMessage":"it is unhappy","errorType":"Runtime.ImportModuleError"}
+    "#);
 }
 
 #[tokio::test(flavor = "multi_thread")]
