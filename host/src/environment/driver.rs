@@ -164,7 +164,9 @@ impl Driver {
         };
         match key {
             Key::Program(program) => {
-                self.shared.exited(program, exit.unwrap_or(Exit::Status(0)));
+                if !self.shared.take_back_commands(program) {
+                    self.shared.exited(program, exit.unwrap_or(Exit::Status(0)));
+                }
                 self.after_end();
             }
             Key::Connections => self.connect(),

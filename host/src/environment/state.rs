@@ -59,6 +59,13 @@ struct State {
     ended: bool,
 }
 
+impl State {
+    /// Whether the environment's task has yet to start or end a program, and is there to do it.
+    fn has_commands(&self) -> bool {
+        !self.commands.is_empty() && !self.ended
+    }
+}
+
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("State")
@@ -145,6 +152,15 @@ impl Shared {
     /// The next thing to do to a program.
     pub(super) fn next_command(&self) -> Option<Command> {
         self.state.lock().commands.pop_front()
+    }
+
+    /// A program has ended by itself: what it was yet to be told is taken back. True if it was to be killed, so that
+    /// the rules count it as gone already.
+    pub(super) fn take_back_commands(&self, program: Program) -> bool {
+        let mut state = self.state.lock();
+        let killed = state.commands.contains(&Command::Kill(program));
+        state.commands.retain(|command| !matches!(command, Command::Kill(of) | Command::Terminate(of) if *of == program));
+        killed
     }
 
     /// A program ended by itself.
@@ -395,6 +411,11 @@ impl Future for CallFuture {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let mut state = this.shared.state.lock();
+        if state.has_commands() {
+            // The caller may be about to be killed, and one started in its place. It goes no further before that.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if let Some(call) = this.call.take() {
             if state.ended {
                 return Poll::Ready(Err(Rejection::Ended));

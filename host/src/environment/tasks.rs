@@ -175,7 +175,8 @@ impl<K: Copy + PartialEq, T> Tasks<K, T> {
             while let Some(task) = self.tasks.get_mut(index) {
                 index += 1;
                 // A guest polled before this one may have made the call that freezes the environment.
-                if self.bell.frozen.load(Ordering::SeqCst) {
+                // Or the one that has it killed.
+                if self.bell.frozen.load(Ordering::SeqCst) || self.bell.attention.load(Ordering::SeqCst) {
                     return Turn::Waiting;
                 }
                 if !task.wake.ready.swap(false, Ordering::SeqCst) {

@@ -1,0 +1,15 @@
+//! The whole-system scenarios: real components in real environments, each over every transport its guest can use.
+
+mod answers;
+mod callers;
+mod coverage;
+mod examples;
+mod extensions;
+mod failures;
+mod frozen;
+mod isolation;
+mod logs;
+mod memory;
+mod native;
+mod parity;
+mod timeouts;
