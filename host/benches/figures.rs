@@ -21,11 +21,16 @@ static SIMULATOR: LazyLock<Simulator> =
     LazyLock::new(|| Simulator::builder().build().expect("this machine runs WebAssembly"));
 
 fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio starts")
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("tokio starts")
 }
 
 fn function(guest: &str, handler: &str, transport: &str, timeout: Duration) -> Function {
-    let component = SIMULATOR.component_file(build_guests::wasm(guest)).expect("the guest is a component");
+    let component = SIMULATOR
+        .component_file(build_guests::wasm(guest))
+        .expect("the guest is a component");
     SIMULATOR
         .function("bench")
         .runtime(component)
@@ -41,7 +46,10 @@ fn function(guest: &str, handler: &str, transport: &str, timeout: Duration) -> F
 struct Row(String, String, &'static str);
 
 fn main() {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| !argument.starts_with('-'))
+        .collect();
     let is_wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == part);
     let mut rows = Vec::new();
     if is_wanted("table") {
@@ -72,12 +80,22 @@ fn print(rows: &[Row]) {
 /// The machine and the commit.
 fn machine() -> String {
     let first_line = |text: String| text.lines().next().unwrap_or_default().to_owned();
-    let cpu = std::fs::read_to_string("/proc/cpuinfo")
-        .ok()
-        .and_then(|text| text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ")).map(|p| p.1.to_owned()));
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").map(first_line).unwrap_or_default();
-    let commit = Command::new("git").args(["describe", "--always", "--dirty"]).output().ok();
-    let commit = commit.and_then(|output| String::from_utf8(output.stdout).ok()).map(first_line).unwrap_or_default();
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+        text.lines()
+            .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+            .map(|p| p.1.to_owned())
+    });
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")
+        .map(first_line)
+        .unwrap_or_default();
+    let commit = Command::new("git")
+        .args(["describe", "--always", "--dirty"])
+        .output()
+        .ok();
+    let commit = commit
+        .and_then(|output| String::from_utf8(output.stdout).ok())
+        .map(first_line)
+        .unwrap_or_default();
     format!(
         "{} x {}, Linux {kernel}, commit {commit}",
         std::thread::available_parallelism().map_or(0, usize::from),
@@ -103,7 +121,9 @@ fn of_criterion() -> Vec<Row> {
         ("cold, `hello`", "cold/hello", "600 µs"),
         ("`lambox invoke`, whole process", "process/lambox invoke", "10 ms"),
     ];
-    let Some(target) = std::env::current_exe().ok().and_then(|path| Some(path.ancestors().nth(3)?.join("criterion")))
+    let Some(target) = std::env::current_exe()
+        .ok()
+        .and_then(|path| Some(path.ancestors().nth(3)?.join("criterion")))
     else {
         return Vec::new();
     };
@@ -111,7 +131,10 @@ fn of_criterion() -> Vec<Row> {
         .iter()
         .map(|(what, path, at_most)| {
             let measured = median(&target.join(path.replace(' ', " ")).join("new/estimates.json"));
-            let measured = measured.map_or_else(|| "not measured".to_owned(), |nanos| format!("{:.1?}", Duration::from_nanos(nanos)));
+            let measured = measured.map_or_else(
+                || "not measured".to_owned(),
+                |nanos| format!("{:.1?}", Duration::from_nanos(nanos)),
+            );
             Row((*what).to_owned(), measured, at_most)
         })
         .collect()
@@ -119,7 +142,11 @@ fn of_criterion() -> Vec<Row> {
 
 fn median(path: &Path) -> Option<u64> {
     let estimates: serde_json::Value = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time in nanoseconds")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a time in nanoseconds"
+    )]
     estimates["median"]["point_estimate"].as_f64().map(|nanos| nanos as u64)
 }
 
@@ -144,7 +171,11 @@ fn overshoot(rows: &mut Vec<Row>) {
     late.sort_unstable();
     for (what, share, at_most) in [("median", 50, "1 ms"), ("99th percentile", 99, "5 ms")] {
         let measured = late[(late.len() * share / 100).min(late.len() - 1)];
-        rows.push(Row(format!("a spinning guest is stopped late by, {what}"), format!("{measured:.1?}"), at_most));
+        rows.push(Row(
+            format!("a spinning guest is stopped late by, {what}"),
+            format!("{measured:.1?}"),
+            at_most,
+        ));
     }
 }
 
@@ -215,6 +246,8 @@ fn memory(rows: &mut Vec<Row>) {
 /// The bytes of memory that this process holds.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kilobytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
+    let kilobytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
     kilobytes.unwrap_or(0_u64) * 1_024
 }

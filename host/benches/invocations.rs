@@ -21,11 +21,16 @@ const HELLOS: [(&str, &str); 3] = [
 ];
 
 fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("tokio starts")
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("tokio starts")
 }
 
 fn function(guest: &str, handler: &str, transport: &str) -> Function {
-    let component = SIMULATOR.component_file(build_guests::wasm(guest)).expect("the guest is a component");
+    let component = SIMULATOR
+        .component_file(build_guests::wasm(guest))
+        .expect("the guest is a component");
     SIMULATOR
         .function("bench")
         .runtime(component)

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use crate::clock::{Clock, RealClock};
 use crate::engine::{Allocation, Cache, ComponentError, Engine, EngineError};
 use crate::function::{Component, FunctionBuilder};
 use crate::sandbox::Imports;
@@ -149,10 +148,5 @@ impl Simulator {
 
     pub(crate) fn engine(&self) -> &Engine {
         &self.inner.engine
-    }
-
-    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
-        // Each environment's clock begins with it, so that a paused tokio clock of a test is the one that is followed.
-        Arc::new(RealClock::new())
     }
 }

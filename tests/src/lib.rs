@@ -55,20 +55,29 @@ pub fn simulator() -> &'static Simulator {
 pub fn component(guest: &str) -> Component {
     static COMPONENTS: LazyLock<Mutex<HashMap<&'static str, Component>>> = LazyLock::new(Mutex::default);
 
-    let guest = GUESTS.iter().find(|known| known.name == guest).unwrap_or_else(|| panic!("there is no guest {guest:?}"));
+    let guest = GUESTS
+        .iter()
+        .find(|known| known.name == guest)
+        .unwrap_or_else(|| panic!("there is no guest {guest:?}"));
     let mut components = COMPONENTS.lock().expect("no test panics while it compiles");
     let compile = || {
-        simulator().component_file(build_guests::wasm(guest.name)).unwrap_or_else(|error| {
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            panic!("{error}: {}", source.unwrap_or_default())
-        })
+        simulator()
+            .component_file(build_guests::wasm(guest.name))
+            .unwrap_or_else(|error| {
+                let source = std::error::Error::source(&error).map(ToString::to_string);
+                panic!("{error}: {}", source.unwrap_or_default())
+            })
     };
     components.entry(guest.component).or_insert_with(compile).clone()
 }
 
 /// A function whose runtime is this guest, with the longest of timeouts, so that none passes that is not waited for.
 pub fn function(guest: &str) -> FunctionBuilder {
-    simulator().function("probe").runtime(component(guest)).handler(guest).timeout(FunctionTimeout::MAX)
+    simulator()
+        .function("probe")
+        .runtime(component(guest))
+        .handler(guest)
+        .timeout(FunctionTimeout::MAX)
 }
 
 /// A function whose runtime is this test guest over a transport. Its extensions use the same.
@@ -101,7 +110,11 @@ impl FunctionBuilderExt for FunctionBuilder {
     }
 
     fn timeout_ms(self, ms: u64) -> Self {
-        self.timeout(Duration::from_millis(ms).try_into().expect("the scenario's timeout is within bounds"))
+        self.timeout(
+            Duration::from_millis(ms)
+                .try_into()
+                .expect("the scenario's timeout is within bounds"),
+        )
     }
 
     fn memory_mb(self, mb: u32) -> Self {
@@ -109,13 +122,19 @@ impl FunctionBuilderExt for FunctionBuilder {
     }
 
     fn stage(self) -> Stage {
-        Stage::new(self.build().expect("the scenario's function is well configured").environment())
+        Stage::new(
+            self.build()
+                .expect("the scenario's function is well configured")
+                .environment(),
+        )
     }
 }
 
 /// The request id of the invocation of a number, from 1.
 pub fn request_id(number: u32) -> RequestId {
-    format!("00000000-0000-0000-0000-{number:012}").parse().expect("it has the form of an id")
+    format!("00000000-0000-0000-0000-{number:012}")
+        .parse()
+        .expect("it has the form of an id")
 }
 
 /// How long a scenario waits for what has to happen: long enough for any machine.
@@ -145,11 +164,15 @@ pub async fn same_over<F>(transports: &[Transport], scenario: impl Fn(Transport)
 where
     F: Future<Output = String> + Send + 'static,
 {
-    let tasks: Vec<_> =
-        transports.iter().map(|transport| (*transport, tokio::spawn(scenario(*transport)))).collect();
+    let tasks: Vec<_> = transports
+        .iter()
+        .map(|transport| (*transport, tokio::spawn(scenario(*transport))))
+        .collect();
     let mut first: Option<(Transport, String)> = None;
     for (transport, task) in tasks {
-        let told = within(task).await.unwrap_or_else(|error| panic!("over {}: {error}", transport.name()));
+        let told = within(task)
+            .await
+            .unwrap_or_else(|error| panic!("over {}: {error}", transport.name()));
         match &first {
             None => first = Some((transport, told)),
             Some((other, expected)) => assert_eq!(

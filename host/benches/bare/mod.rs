@@ -21,7 +21,10 @@ struct State {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
@@ -31,7 +34,11 @@ pub(crate) fn measure(rows: &mut Vec<Row>) {
     for (size, bytes, times) in [("100 B", 100, 20_000), ("1 MB", 1_000_000, 200)] {
         for (name, epoch) in [("with", true), ("without", false)] {
             let each = runtime.block_on(call(epoch, bytes, times));
-            rows.push(Row(format!("floor: a bare call of the handler, {size}, {name} interruption"), format!("{each:.1?}"), ""));
+            rows.push(Row(
+                format!("floor: a bare call of the handler, {size}, {name} interruption"),
+                format!("{each:.1?}"),
+                "",
+            ));
         }
     }
 }
@@ -45,12 +52,20 @@ async fn call(epoch: bool, bytes: usize, times: usize) -> Duration {
     let component = Component::new(&engine, wasm).expect("it is a component");
     let mut linker = Linker::<State>::new(&engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).expect("nothing is there twice");
-    let mut store = Store::new(&engine, State { wasi: WasiCtx::builder().build(), table: ResourceTable::new() });
+    let mut store = Store::new(
+        &engine,
+        State {
+            wasi: WasiCtx::builder().build(),
+            table: ResourceTable::new(),
+        },
+    );
     if epoch {
         store.set_epoch_deadline(1);
         store.epoch_deadline_async_yield_and_update(1);
     }
-    let guest = HandlerGuest::instantiate_async(&mut store, &component, &linker).await.expect("it starts");
+    let guest = HandlerGuest::instantiate_async(&mut store, &component, &linker)
+        .await
+        .expect("it starts");
     let event = format!(r#"{{"name":"Ada","x":"{}"}}"#, "x".repeat(bytes - 24));
     let context = lambox::lambda::types::Context {
         request_id: "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned(),

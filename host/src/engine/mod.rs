@@ -167,10 +167,7 @@ impl Engine {
     }
 
     /// A store whose guest yields at every tick.
-    pub(crate) fn store<T: 'static>(&self, data: T, share: fn(&mut T) -> &mut Share) -> Store<T>
-    where
-        T: Yields,
-    {
+    pub(crate) fn store<T: Yields + 'static>(&self, data: T, share: fn(&mut T) -> &mut Share) -> Store<T> {
         let mut store = Store::new(&self.wasmtime, data);
         store.limiter(move |data| share(data));
         store.set_hostcall_fuel(HOSTCALL_BYTES);

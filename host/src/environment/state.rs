@@ -159,7 +159,9 @@ impl Shared {
     pub(super) fn take_back_commands(&self, program: Program) -> bool {
         let mut state = self.state.lock();
         let killed = state.commands.contains(&Command::Kill(program));
-        state.commands.retain(|command| !matches!(command, Command::Kill(of) | Command::Terminate(of) if *of == program));
+        state
+            .commands
+            .retain(|command| !matches!(command, Command::Kill(of) | Command::Terminate(of) if *of == program));
         killed
     }
 
@@ -236,7 +238,7 @@ impl Shared {
     pub(super) fn abandon(&self) {
         let mut state = self.state.lock();
         state.ended = true;
-        self.settle(&mut state);
+        Self::settle(&mut state);
     }
 
     /// The environment has ended.
@@ -326,7 +328,7 @@ impl Shared {
                 }
                 Effect::Ended => {
                     state.ended = true;
-                    self.settle(state);
+                    Self::settle(state);
                     self.bell.ask_attention();
                 }
             }
@@ -334,7 +336,7 @@ impl Shared {
     }
 
     /// Tells all who wait for an environment that has ended.
-    fn settle(&self, state: &mut State) {
+    fn settle(state: &mut State) {
         if let Some(progress) = state.current.take() {
             progress.abandon();
         }

@@ -199,6 +199,7 @@ impl UdpSocket {
     /// # Errors
     ///
     /// As [`try_recv`](Self::try_recv).
+    #[cfg(test)]
     pub(crate) async fn recv(&self) -> Result<Datagram, NetworkError> {
         let bound = self.bound()?;
         poll_fn(|context| bound.inbox.poll_take(Some(context))).await

@@ -301,7 +301,7 @@ fn exit(guest: &Guest, ended: wasmtime::Result<Result<(), ()>>) -> Exit {
             if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
                 let text = format!("{who} cannot be started: as many sandboxes are alive as this process can have");
                 tell(text.clone());
-                return Exit::LaunchFailed(text);
+                return Exit::HostFault(text);
             }
             tell(format!("{who} was killed: {error:#}"));
             Exit::Signal("killed")

@@ -63,7 +63,10 @@ async fn whatever_a_guest_blocks_in_it_is_stopped_at_the_deadline() {
             assert!(warm.is_success(), "{guest} {event}: {warm:?}");
             let late = stage.invoke_silently(event).await;
             assert!(late.is_timeout(), "{guest} {event}: {late:?}");
-            assert!(late.log_text().ends_with("\tStatus: timeout\n"), "{guest} {event}: {late:?}");
+            assert!(
+                late.log_text().ends_with("\tStatus: timeout\n"),
+                "{guest} {event}: {late:?}"
+            );
             let after = stage.invoke_silently("{}").await;
             // A new instance counts from the beginning.
             assert_eq!(after.payload(), r#"{"invocations":1}"#, "{guest} after {event}");
@@ -93,7 +96,7 @@ async fn a_runtime_that_never_asks_for_an_event_and_one_that_computes_in_its_ini
         same_over(&[Transport::Host], |transport| async move {
             let mut stage = over(transport, guest).timeout_ms(TIMEOUT_MS).stage();
             stage.invoke("{}").await;
-                stage.told()
+            stage.told()
         })
         .await
     });
