@@ -1,11 +1,12 @@
 //! The simulator: what all functions of a process share.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
 use crate::clock::{Clock, RealClock};
-use crate::engine::{Allocation, Cache, ComponentError, Engine, EngineError};
+use crate::engine::{Allocation, Cache, ComponentError, Engine, EngineError, MAX_COMPONENT_BYTES};
 use crate::function::{Component, FunctionBuilder};
 use crate::sandbox::Imports;
 
@@ -132,7 +133,7 @@ impl Simulator {
     /// Where the file cannot be read, or holds no component that Lambox can run.
     pub fn component_file(&self, path: impl AsRef<Path>) -> Result<Component, LoadError> {
         let path = path.as_ref();
-        let bytes = fs::read(path).map_err(|source| LoadError::Unreadable {
+        let bytes = read(path).map_err(|source| LoadError::Unreadable {
             path: path.to_owned(),
             source,
         })?;
@@ -155,4 +156,15 @@ impl Simulator {
         // Each environment's clock begins with it, so that a paused tokio clock of a test is the one that is followed.
         Arc::new(RealClock::new())
     }
+}
+
+/// One byte more than the limit tells that there is too much; an endless file is not read to its end.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path)?;
+    // What is no file may have no length; then the buffer grows as it is read.
+    let length = file.metadata()?.len().min(MAX_COMPONENT_BYTES as u64);
+    bytes.reserve_exact(usize::try_from(length).unwrap_or(0));
+    file.take(MAX_COMPONENT_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
