@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use crate::clock::{Clock, RealClock};
-use crate::engine::{Allocation, Cache, ComponentError, Engine, EngineError, MAX_COMPONENT_BYTES};
+use crate::engine::{Allocation, Cache, ComponentError, Engine, EngineError, MAX_COMPONENT_BYTES, MAX_SANDBOXES};
 use crate::function::{Component, FunctionBuilder};
 use crate::sandbox::Imports;
 
@@ -37,7 +37,7 @@ struct Inner {
 #[derive(Clone, Debug)]
 pub struct SimulatorBuilder {
     cache: Option<PathBuf>,
-    allocation: Option<Allocation>,
+    allocation: Allocation,
 }
 
 /// Why a component cannot be loaded.
@@ -80,10 +80,20 @@ impl SimulatorBuilder {
         self
     }
 
+    /// Makes room for this many sandboxes, runtimes and extensions of all environments together, instead of 12,000.
+    /// A small pool is made in less time: a process that has one environment and ends soon notices.
+    #[must_use]
+    pub fn max_sandboxes(mut self, count: u32) -> Self {
+        self.allocation = Allocation::Pooled {
+            sandboxes: count.clamp(1, MAX_SANDBOXES),
+        };
+        self
+    }
+
     /// Allocates sandboxes one by one instead of from a pool. Slower; needs little address space.
     #[must_use]
     pub fn without_pool(mut self) -> Self {
-        self.allocation = Some(Allocation::OnDemand);
+        self.allocation = Allocation::OnDemand;
         self
     }
 
@@ -107,7 +117,9 @@ impl Simulator {
     pub fn builder() -> SimulatorBuilder {
         SimulatorBuilder {
             cache: Cache::default_folder(),
-            allocation: None,
+            allocation: Allocation::Pooled {
+                sandboxes: MAX_SANDBOXES,
+            },
         }
     }
 

@@ -31,7 +31,10 @@ const TABLE_ELEMENTS: usize = 20_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Allocation {
     /// From a pool that is reserved ahead: the fastest, and needs much address space.
-    Pooled,
+    Pooled {
+        /// How many sandboxes it has room for.
+        sandboxes: u32,
+    },
     /// One by one, for a platform or a process whose address space is limited. Each memory reserves only what the
     /// environment may use, at the price of bounds checks.
     OnDemand,
@@ -63,9 +66,9 @@ pub(crate) fn config(allocation: Allocation) -> Config {
     config.async_stack_size(FIBER_STACK);
 
     match allocation {
-        Allocation::Pooled => {
+        Allocation::Pooled { sandboxes } => {
             config.memory_reservation(MEMORY_RESERVATION);
-            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(sandboxes)));
         }
         Allocation::OnDemand => {
             // Nothing is reserved beyond what a memory has: it moves when it grows, which every process can afford.
@@ -78,14 +81,14 @@ pub(crate) fn config(allocation: Allocation) -> Config {
     config
 }
 
-fn pool() -> PoolingAllocationConfig {
+fn pool(sandboxes: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(MAX_SANDBOXES);
+    pool.total_component_instances(sandboxes);
     // A Rust component is four core instances: its module, the adapter's shim, the fix-ups and itself.
-    pool.total_core_instances(MAX_SANDBOXES * 4);
-    pool.total_memories(MAX_SANDBOXES);
-    pool.total_tables(MAX_SANDBOXES * 2);
-    pool.total_stacks(MAX_SANDBOXES);
+    pool.total_core_instances(sandboxes.max(16) * 4);
+    pool.total_memories(sandboxes.max(2));
+    pool.total_tables(sandboxes.max(16) * 2);
+    pool.total_stacks(sandboxes);
     pool.max_memory_size(usize::try_from(MEMORY_RESERVATION).unwrap_or(usize::MAX));
     pool.table_elements(TABLE_ELEMENTS);
     pool.max_core_instances_per_component(64);
