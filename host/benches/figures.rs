@@ -17,8 +17,12 @@ use std::time::{Duration, Instant};
 use lambox::{Function, FunctionTimeout, MemorySize, Simulator};
 use tokio::runtime::Runtime;
 
-static SIMULATOR: LazyLock<Simulator> =
-    LazyLock::new(|| Simulator::builder().build().expect("this machine runs WebAssembly"));
+static SIMULATOR: LazyLock<Simulator> = LazyLock::new(|| {
+    Simulator::builder()
+        .max_sandboxes(12_000)
+        .build()
+        .expect("this machine runs WebAssembly")
+});
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread()

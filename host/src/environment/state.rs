@@ -193,6 +193,21 @@ impl Shared {
         });
     }
 
+    /// The last lines that a program wrote and that belong to no invocation that has ended, the newest first.
+    pub(crate) fn last_lines(&self, program: Program, count: usize) -> Vec<Bytes> {
+        let name = match program {
+            Program::Runtime => None,
+            Program::Extension(index) => self.config.extensions.get(index),
+        };
+        let state = self.state.lock();
+        let lines = state.journal.newest_first().filter_map(|entry| match &entry.source {
+            LogSource::Function(line) if name.is_none() => Some(line.clone()),
+            LogSource::Extension(by, line) if Some(by) == name => Some(line.clone()),
+            _ => None,
+        });
+        lines.take(count).collect()
+    }
+
     /// Ready as soon as `condition` holds for the rules; `None` if the environment ends before.
     pub(super) async fn wait_for<T>(&self, mut condition: impl FnMut(&Lifecycle) -> Option<T>) -> Option<T> {
         std::future::poll_fn(|context| {

@@ -1,5 +1,6 @@
 //! What one guest sees: its WASI, its clocks, its output, its network, and the host functions.
 
+mod advice;
 mod clocks;
 mod http;
 pub(crate) mod sockets;
@@ -229,6 +230,7 @@ pub(crate) fn run(
             stdout.finish();
             stderr.finish();
             let exit = exit(store.data(), ended);
+            advice::on_end(&store.data().shared, store.data().program, &exit);
             // A guest's sockets are closed when it ends, not when its end is noticed.
             drop(store);
             exit
@@ -294,7 +296,7 @@ fn exit(guest: &Guest, ended: wasmtime::Result<Result<(), ()>>) -> Exit {
             Exit::OutOfMemory
         }
         Stopped::Trap(trap, error) => {
-            tell(format!("{who} was killed: {error:#}"));
+            tell(format!("{who} was killed: {trap}{}", backtrace(&error)));
             Exit::Signal(signal(trap))
         }
         Stopped::Host(error) => {
@@ -306,6 +308,16 @@ fn exit(guest: &Guest, ended: wasmtime::Result<Result<(), ()>>) -> Exit {
             tell(format!("{who} was killed: {error:#}"));
             Exit::Signal("killed")
         }
+    }
+}
+
+/// Where a guest was when it trapped, on lines of its own; nothing where its functions' names were stripped.
+fn backtrace(error: &wasmtime::Error) -> String {
+    match error.downcast_ref::<wasmtime::WasmBacktrace>() {
+        Some(backtrace) if backtrace.frames().iter().any(|frame| frame.func_name().is_some()) => {
+            format!("\n{}", backtrace.to_string().trim_end())
+        }
+        _ => String::new(),
     }
 }
 
