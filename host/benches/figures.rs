@@ -134,7 +134,7 @@ fn of_criterion() -> Vec<Row> {
     FIGURES
         .iter()
         .map(|(what, path, at_most)| {
-            let measured = median(&target.join(path.replace(' ', " ")).join("new/estimates.json"));
+            let measured = median(&target.join(path).join("new/estimates.json"));
             let measured = measured.map_or_else(
                 || "not measured".to_owned(),
                 |nanos| format!("{:.1?}", Duration::from_nanos(nanos)),
@@ -195,7 +195,7 @@ fn endurance(rows: &mut Vec<Row>) {
         ("echo", "echo", "sockets"),
         ("echo", "echo", "wasi-http"),
     ] {
-        let function = function(guest, handler, transport, Duration::from_secs(60));
+        let function = function(guest, handler, transport, Duration::from_mins(1));
         let start = Instant::now();
         let answered = runtime.block_on(async {
             let environment = function.environment();
@@ -221,7 +221,7 @@ fn endurance(rows: &mut Vec<Row>) {
 fn memory(rows: &mut Vec<Row>) {
     let runtime = runtime();
     for (guest, at_most) in [("hello-sdk", "120 KB"), ("hello", "350 KB")] {
-        let function = function(guest, "handler", "host", Duration::from_secs(60));
+        let function = function(guest, "handler", "host", Duration::from_mins(1));
         runtime.block_on(async {
             // What a first environment makes once is not what each of the others costs.
             let first = function.environment();

@@ -41,9 +41,9 @@ use parking_lot::Mutex;
 
 pub(crate) use self::address::{Family, SERVICE_ADDRESS};
 pub(crate) use self::error::NetworkError;
-pub(crate) use self::limits::{DATAGRAM_QUEUE_CAPACITY, DEFAULT_BACKLOG, MAX_BACKLOG, NetworkLimits, PIPE_CAPACITY};
 #[cfg(test)]
-pub(crate) use self::limits::{MAX_BUFFERED_BYTES, MAX_DATAGRAM, MAX_SOCKETS};
+pub(crate) use self::limits::MAX_DATAGRAM;
+pub(crate) use self::limits::{DATAGRAM_QUEUE_CAPACITY, DEFAULT_BACKLOG, MAX_BACKLOG, NetworkLimits, PIPE_CAPACITY};
 pub(crate) use self::listener::TcpListener;
 pub(crate) use self::policy::{Denied, Grant, NetworkPolicy, Operation};
 #[cfg(test)]
@@ -51,8 +51,6 @@ pub(crate) use self::policy::{HostPattern, Ports};
 pub(crate) use self::resolve::Resolving;
 pub(crate) use self::socket::{Connecting, TcpSocket};
 pub(crate) use self::stream::{MAX_CHUNK, TcpStream};
-#[cfg(test)]
-pub(crate) use self::udp::Datagram;
 pub(crate) use self::udp::UdpSocket;
 
 use self::connection::{Connection, Side};
