@@ -84,7 +84,8 @@ impl Drop for Ticker {
 }
 
 fn run(shared: &Shared, tick: impl Fn()) {
-    let mut idle = 0;
+    // Nothing runs yet: it begins by sleeping.
+    let mut idle = LINGER_TICKS + 1;
     while !shared.stop.load(Ordering::SeqCst) {
         if shared.running.load(Ordering::SeqCst) == 0 {
             idle += 1;
