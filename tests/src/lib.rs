@@ -1,6 +1,12 @@
 //! What the whole-system scenarios share: one simulator, the guests as functions and extensions, a stage on which
 //! invocations are told line by line, and the way through every transport.
 
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "where a scenario goes wrong, what plays it panics"
+)]
+
+mod http;
 mod stage;
 mod told;
 
@@ -12,6 +18,7 @@ use std::time::Duration;
 use build_guests::GUESTS;
 use lambox::{Component, FunctionBuilder, FunctionTimeout, MemorySize, RequestId, Simulator};
 
+pub use self::http::{Connection, Reply};
 pub use self::stage::Stage;
 pub use self::told::{redacted, told};
 
@@ -55,20 +62,29 @@ pub fn simulator() -> &'static Simulator {
 pub fn component(guest: &str) -> Component {
     static COMPONENTS: LazyLock<Mutex<HashMap<&'static str, Component>>> = LazyLock::new(Mutex::default);
 
-    let guest = GUESTS.iter().find(|known| known.name == guest).unwrap_or_else(|| panic!("there is no guest {guest:?}"));
+    let guest = GUESTS
+        .iter()
+        .find(|known| known.name == guest)
+        .unwrap_or_else(|| panic!("there is no guest {guest:?}"));
     let mut components = COMPONENTS.lock().expect("no test panics while it compiles");
     let compile = || {
-        simulator().component_file(build_guests::wasm(guest.name)).unwrap_or_else(|error| {
-            let source = std::error::Error::source(&error).map(ToString::to_string);
-            panic!("{error}: {}", source.unwrap_or_default())
-        })
+        simulator()
+            .component_file(build_guests::wasm(guest.name))
+            .unwrap_or_else(|error| {
+                let source = std::error::Error::source(&error).map(ToString::to_string);
+                panic!("{error}: {}", source.unwrap_or_default())
+            })
     };
     components.entry(guest.component).or_insert_with(compile).clone()
 }
 
 /// A function whose runtime is this guest, with the longest of timeouts, so that none passes that is not waited for.
 pub fn function(guest: &str) -> FunctionBuilder {
-    simulator().function("probe").runtime(component(guest)).handler(guest).timeout(FunctionTimeout::MAX)
+    simulator()
+        .function("probe")
+        .runtime(component(guest))
+        .handler(guest)
+        .timeout(FunctionTimeout::MAX)
 }
 
 /// A function whose runtime is this test guest over a transport. Its extensions use the same.
@@ -101,7 +117,11 @@ impl FunctionBuilderExt for FunctionBuilder {
     }
 
     fn timeout_ms(self, ms: u64) -> Self {
-        self.timeout(Duration::from_millis(ms).try_into().expect("the scenario's timeout is within bounds"))
+        self.timeout(
+            Duration::from_millis(ms)
+                .try_into()
+                .expect("the scenario's timeout is within bounds"),
+        )
     }
 
     fn memory_mb(self, mb: u32) -> Self {
@@ -109,17 +129,23 @@ impl FunctionBuilderExt for FunctionBuilder {
     }
 
     fn stage(self) -> Stage {
-        Stage::new(self.build().expect("the scenario's function is well configured").environment())
+        Stage::new(
+            self.build()
+                .expect("the scenario's function is well configured")
+                .environment(),
+        )
     }
 }
 
 /// The request id of the invocation of a number, from 1.
 pub fn request_id(number: u32) -> RequestId {
-    format!("00000000-0000-0000-0000-{number:012}").parse().expect("it has the form of an id")
+    format!("00000000-0000-0000-0000-{number:012}")
+        .parse()
+        .expect("it has the form of an id")
 }
 
 /// How long a scenario waits for what has to happen: long enough for any machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits for what has to happen.
 ///
@@ -138,6 +164,9 @@ pub fn within<F: Future>(future: F) -> impl Future<Output = F::Output> {
 
 /// Plays a scenario over each of the transports, all at once, and gives what it told, which has to be the same over each.
 ///
+/// Where `LAMBOX_TEST_TRANSPORT` names one of several, it is played over that one alone: for finding what is wrong or
+/// slow there.
+///
 /// # Panics
 ///
 /// Where it is not.
@@ -145,11 +174,19 @@ pub async fn same_over<F>(transports: &[Transport], scenario: impl Fn(Transport)
 where
     F: Future<Output = String> + Send + 'static,
 {
-    let tasks: Vec<_> =
-        transports.iter().map(|transport| (*transport, tokio::spawn(scenario(*transport)))).collect();
+    let only = std::env::var("LAMBOX_TEST_TRANSPORT").ok();
+    let chosen =
+        |transport: &&Transport| transports.len() == 1 || only.as_ref().is_none_or(|only| only == transport.name());
+    let tasks: Vec<_> = transports
+        .iter()
+        .filter(chosen)
+        .map(|transport| (*transport, tokio::spawn(scenario(*transport))))
+        .collect();
     let mut first: Option<(Transport, String)> = None;
     for (transport, task) in tasks {
-        let told = within(task).await.unwrap_or_else(|error| panic!("over {}: {error}", transport.name()));
+        let told = within(task)
+            .await
+            .unwrap_or_else(|error| panic!("over {}: {error}", transport.name()));
         match &first {
             None => first = Some((transport, told)),
             Some((other, expected)) => assert_eq!(

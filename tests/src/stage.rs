@@ -19,7 +19,11 @@ pub struct Stage {
 impl Stage {
     /// An environment of which nothing has been told.
     pub fn new(environment: ExecutionEnvironment) -> Self {
-        Self { environment, told: String::new(), invocations: 0 }
+        Self {
+            environment,
+            told: String::new(),
+            invocations: 0,
+        }
     }
 
     /// A request with the id of the next number.
@@ -35,7 +39,9 @@ impl Stage {
     /// Where the invocation is not taken or does not end.
     pub async fn invoke_silently(&mut self, payload: impl Into<InvokeRequest>) -> InvokeResult {
         let request = self.request(payload);
-        within(self.environment.invoke(request)).await.expect("the environment lives")
+        within(self.environment.invoke(request))
+            .await
+            .expect("the environment lives")
     }
 
     /// Invokes, waits until it is over and tells all of it.
@@ -106,4 +112,3 @@ fn answer(outcome: &Arc<Outcome>) -> String {
     }
     text
 }
-

@@ -6,25 +6,29 @@ use lambox::{LogEntry, LogFormat, LogSource, PlatformEvent};
 /// The entries of a log, one line each: the text log's lines after a bar, the events that it has no line for by their
 /// name and status, what Lambox itself has to say after a hash.
 pub fn told(entries: &[LogEntry], config: &Config) -> String {
-    let mut told = String::new();
-    for entry in entries {
-        let mut line = String::new();
-        entry.write(&mut line, LogFormat::Text, config).expect("a string takes every write");
-        match &entry.source {
-            LogSource::Platform(event) if line.is_empty() => {
-                told.push_str(&format!("event {}\n", name(event)));
+    let lines: String = entries
+        .iter()
+        .map(|entry| {
+            let mut line = String::new();
+            entry
+                .write(&mut line, LogFormat::Text, config)
+                .expect("a string takes every write");
+            match &entry.source {
+                LogSource::Platform(event) if line.is_empty() => format!("event {}\n", name(event)),
+                LogSource::Simulator(text) => format!("# {text}\n"),
+                LogSource::Extension(extension, _) => format!("| [{extension}] {line}"),
+                _ => format!("| {line}"),
             }
-            LogSource::Simulator(text) => told.push_str(&format!("# {text}\n")),
-            LogSource::Extension(extension, _) => told.push_str(&format!("| [{extension}] {line}")),
-            _ => told.push_str(&format!("| {line}")),
-        }
-    }
-    redacted(&told)
+        })
+        .collect();
+    redacted(&lines)
 }
 
 fn name(event: &PlatformEvent) -> String {
     let with_status = |name: &str, status: lambox::Status, error_type: Option<&str>| {
-        let error_type = error_type.map(|error_type| format!(" {error_type}")).unwrap_or_default();
+        let error_type = error_type
+            .map(|error_type| format!(" {error_type}"))
+            .unwrap_or_default();
         format!("{name} {}{error_type}", status.as_str())
     };
     match event {
@@ -63,13 +67,23 @@ pub fn redacted(log: &str) -> String {
         if all.is_none_or(|all| !line.contains(&all)) {
             line = replaced(&line, "Max Memory Used: ", " MB", "__");
         }
-        for key in ["\"durationMs\":", "\"initDurationMs\":", "\"billedDurationMs\":", "\"maxMemoryUsedMB\":"] {
+        for key in [
+            "\"durationMs\":",
+            "\"initDurationMs\":",
+            "\"billedDurationMs\":",
+            "\"maxMemoryUsedMB\":",
+        ] {
             line = replaced(&line, key, ",}", "__.__");
         }
         for key in ["\"time\":\"", "\"start\":\""] {
             line = replaced(&line, key, "\"", "____-__-__T__:__:__.___Z");
         }
-        line = replaced(&line, "\"instanceId\":\"", "\"", "____/__/__/[$LATEST]________________________________");
+        line = replaced(
+            &line,
+            "\"instanceId\":\"",
+            "\"",
+            "____/__/__/[$LATEST]________________________________",
+        );
         redacted.push_str(&without_epoch_ms(&line.replace('\t', "→")));
     }
     redacted
@@ -82,7 +96,11 @@ fn replaced(text: &str, key: &str, end: &str, placeholder: &str) -> String {
     while let Some(at) = rest.find(key) {
         let (before, after) = rest.split_at(at + key.len());
         result.push_str(before);
-        let end = if end == ",}" { after.find([',', '}']) } else { after.find(end) };
+        let end = if end == ",}" {
+            after.find([',', '}'])
+        } else {
+            after.find(end)
+        };
         let end = end.unwrap_or(after.len());
         result.push_str(placeholder);
         rest = &after[end..];

@@ -124,7 +124,12 @@ async fn the_largest_event_comes_back_byte_for_byte() {
         let mut event: Vec<u8> = (0..=255).cycle().take(MAX_PAYLOAD_BYTES).collect();
         event[0] = b'x';
         let result = stage.invoke_silently(event.clone()).await;
-        assert!(*result.payload() == event, "{} bytes came back of {}", result.payload().len(), event.len());
+        assert!(
+            *result.payload() == event,
+            "{} bytes came back of {}",
+            result.payload().len(),
+            event.len()
+        );
         let empty = stage.invoke_silently("").await;
         assert!(empty.payload().is_empty() && empty.is_success());
         String::new()
@@ -135,9 +140,14 @@ async fn the_largest_event_comes_back_byte_for_byte() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_responses_content_type_reaches_the_caller() {
     same_over_all(|transport| async move {
-        let mut stage = over(transport, "echo").env("ECHO_CONTENT_TYPE", "text/plain; charset=utf-8").stage();
+        let mut stage = over(transport, "echo")
+            .env("ECHO_CONTENT_TYPE", "text/plain; charset=utf-8")
+            .stage();
         let result = stage.invoke_silently("hello").await;
-        assert_eq!(result.outcome().content_type.as_deref(), Some("text/plain; charset=utf-8"));
+        assert_eq!(
+            result.outcome().content_type.as_deref(),
+            Some("text/plain; charset=utf-8")
+        );
         assert_eq!(result.payload(), "hello");
         String::new()
     })
@@ -160,11 +170,21 @@ async fn output_is_kept_up_to_the_bound_and_what_is_dropped_beyond_it_is_counted
         assert!(result.is_success());
         let (kept, dropped) = (result.output(), result.dropped_log_lines());
         assert_eq!(kept.len() as u64 + dropped, 512);
-        assert!(kept.len() > 200 && kept.iter().all(|line| line.len() == 65_535), "{}", kept.len());
-        assert!(result.log_text().contains("START ") && result.report().is_some(), "the platform's lines are kept");
+        assert!(
+            kept.len() > 200 && kept.iter().all(|line| line.len() == 65_535),
+            "{}",
+            kept.len()
+        );
+        assert!(
+            result.log_text().contains("START ") && result.report().is_some(),
+            "the platform's lines are kept"
+        );
         // One line without an end is cut, and its end is written when the program ends at the latest.
         let endless = stage.invoke_silently(r#"{"bytes":600000,"line":0}"#).await;
-        assert_eq!(endless.output().iter().map(String::len).collect::<Vec<_>>(), [262_144, 262_144]);
+        assert_eq!(
+            endless.output().iter().map(String::len).collect::<Vec<_>>(),
+            [262_144, 262_144]
+        );
         String::new()
     })
     .await;

@@ -19,14 +19,20 @@ const SCENARIOS: &str = concat!(
 
 #[test]
 fn every_guest_is_named_by_a_scenario() {
-    let without: Vec<_> =
-        GUESTS.iter().map(|guest| guest.name).filter(|name| !SCENARIOS.contains(&format!("\"{name}\""))).collect();
+    let without: Vec<_> = GUESTS
+        .iter()
+        .map(|guest| guest.name)
+        .filter(|name| !SCENARIOS.contains(&format!("\"{name}\"")))
+        .collect();
     assert_eq!(without, [""; 0], "these guests are in no scenario");
 }
 
 #[test]
 fn every_component_has_a_guest() {
     for component in COMPONENTS {
-        assert!(GUESTS.iter().any(|guest| guest.component == component.name), "{component:?}");
+        assert!(
+            GUESTS.iter().any(|guest| guest.component == component.name),
+            "{component:?}"
+        );
     }
 }

@@ -20,9 +20,16 @@ async fn every_hello_greets_and_tells_of_an_event_that_it_cannot_read() {
         let failed = stage.invoke_silently(r#"{"name":7}"#).await;
         assert!(!failed.is_success(), "{guest}: {failed:?}");
         let payload: serde_json::Value = failed.json().expect("the payload is JSON");
-        assert!(payload["errorMessage"].is_string() && payload["errorType"].is_string(), "{guest}: {payload}");
+        assert!(
+            payload["errorMessage"].is_string() && payload["errorType"].is_string(),
+            "{guest}: {payload}"
+        );
         let report = failed.report().expect("it has a report");
-        assert_eq!(report.status, lambox::Status::Success, "{guest}: a handler's error is no failure");
+        assert_eq!(
+            report.status,
+            lambox::Status::Success,
+            "{guest}: a handler's error is no failure"
+        );
         stage.invoke("{}").await;
         stage.shut_down().await;
         logs.push((guest, stage.told()));
@@ -35,7 +42,10 @@ async fn every_hello_greets_and_tells_of_an_event_that_it_cannot_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_extension_goes_with_every_function() {
     for guest in FUNCTIONS {
-        let mut stage = function(guest).guest_extension("extension").guest_extension("extension-sdk").stage();
+        let mut stage = function(guest)
+            .guest_extension("extension")
+            .guest_extension("extension-sdk")
+            .stage();
         for _ in 0..2 {
             let result = stage.invoke_silently("{}").await;
             assert!(result.is_success(), "{guest}: {result:?}");
@@ -46,7 +56,11 @@ async fn every_extension_goes_with_every_function() {
         let log = stage.environment.take_log();
         let told = lambox_tests::told(&log, stage.environment.config());
         for extension in ["extension", "extension-sdk"] {
-            assert!(told.to_ascii_lowercase().contains(&format!("| [{extension}] shutdown spindown\n")), "{guest}: {told}");
+            assert!(
+                told.to_ascii_lowercase()
+                    .contains(&format!("| [{extension}] shutdown spindown\n")),
+                "{guest}: {told}"
+            );
         }
     }
 }

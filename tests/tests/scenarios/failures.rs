@@ -51,12 +51,37 @@ async fn a_runtime_that_exits_in_the_handler_fails_the_invocation_and_the_next_o
 #[tokio::test(flavor = "multi_thread")]
 async fn how_a_runtimes_end_is_told() {
     for (guest, event, exit, message) in [
-        ("exit-status", r#"{"status":0}"#, Exit::Status(0), "Runtime exited without providing a reason"),
+        (
+            "exit-status",
+            r#"{"status":0}"#,
+            Exit::Status(0),
+            "Runtime exited without providing a reason",
+        ),
         // WASI 0.2 knows success and failure only.
-        ("exit-status", r#"{"status":3}"#, Exit::Status(1), "Runtime exited with error: exit status 1"),
-        ("trap", r#"{"how":"unreachable"}"#, Exit::Signal("aborted"), "Runtime exited with error: signal: aborted"),
-        ("trap", r#"{"how":"panic"}"#, Exit::Signal("aborted"), "Runtime exited with error: signal: aborted"),
-        ("trap", r#"{"how":"abort"}"#, Exit::Signal("aborted"), "Runtime exited with error: signal: aborted"),
+        (
+            "exit-status",
+            r#"{"status":3}"#,
+            Exit::Status(1),
+            "Runtime exited with error: exit status 1",
+        ),
+        (
+            "trap",
+            r#"{"how":"unreachable"}"#,
+            Exit::Signal("aborted"),
+            "Runtime exited with error: signal: aborted",
+        ),
+        (
+            "trap",
+            r#"{"how":"panic"}"#,
+            Exit::Signal("aborted"),
+            "Runtime exited with error: signal: aborted",
+        ),
+        (
+            "trap",
+            r#"{"how":"abort"}"#,
+            Exit::Signal("aborted"),
+            "Runtime exited with error: signal: aborted",
+        ),
         (
             "recurse",
             r#"{"depth":null}"#,
@@ -71,7 +96,11 @@ async fn how_a_runtimes_end_is_told() {
                 let warm = stage.invoke_silently("{}").await;
                 assert!(warm.is_success(), "{guest} {event}: {warm:?}");
                 let failed = stage.invoke_silently(event).await;
-                assert_eq!(failed.cause(), Some(&FailureCause::RuntimeExit(exit)), "{guest} {event}");
+                assert_eq!(
+                    failed.cause(),
+                    Some(&FailureCause::RuntimeExit(exit)),
+                    "{guest} {event}"
+                );
                 let payload: serde_json::Value = failed.json().expect("the payload is JSON");
                 assert_eq!(
                     payload,
@@ -81,11 +110,24 @@ async fn how_a_runtimes_end_is_told() {
                     }),
                     "{guest} {event}"
                 );
-                assert!(failed.log_text().trim_end().ends_with("\tStatus: error\tError Type: Runtime.ExitError"));
-                assert_eq!(stage.environment.phase(), Phase::Idle, "nothing is started before the next invocation");
+                assert!(
+                    failed
+                        .log_text()
+                        .trim_end()
+                        .ends_with("\tStatus: error\tError Type: Runtime.ExitError")
+                );
+                assert_eq!(
+                    stage.environment.phase(),
+                    Phase::Idle,
+                    "nothing is started before the next invocation"
+                );
                 let after = stage.invoke_silently("{}").await;
                 assert!(after.is_success(), "{guest} after {event}: {after:?}");
-                assert_eq!(after.report().expect("it has a report").init_duration, None, "the init is part of it");
+                assert_eq!(
+                    after.report().expect("it has a report").init_duration,
+                    None,
+                    "the init is part of it"
+                );
                 String::new()
             }
         })
@@ -143,7 +185,9 @@ async fn a_runtime_that_exits_after_it_answered_leaves_the_answer_as_it_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_init_error_is_tried_twice_and_then_answered_as_it_was_posted() {
     let told = same_over_all(|transport| async move {
-        let mut stage = over(transport, "init-error").env("INIT_ERROR_TYPE", "Runtime.ImportModuleError").stage();
+        let mut stage = over(transport, "init-error")
+            .env("INIT_ERROR_TYPE", "Runtime.ImportModuleError")
+            .stage();
         let failed = stage.invoke("{}").await;
         assert_eq!(failed.cause(), Some(&FailureCause::Init));
         // Not a cold one any more: the init is part of it, and is tried once.
@@ -197,7 +241,10 @@ async fn an_init_error_after_the_first_next_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runtime_that_exits_in_its_init_is_tried_twice() {
     let told = same_over_all(|transport| async move {
-        let mut stage = over(transport, "exit-status").env("EXIT_AT", "init").env("EXIT_STATUS", "1").stage();
+        let mut stage = over(transport, "exit-status")
+            .env("EXIT_AT", "init")
+            .env("EXIT_STATUS", "1")
+            .stage();
         stage.invoke("{}").await;
         stage.told()
     })
@@ -221,7 +268,10 @@ async fn a_runtime_that_exits_in_its_init_is_tried_twice() {
 #[ignore = "an environment has no /tmp yet"]
 async fn a_runtime_that_exits_in_its_first_init_only_answers_after_the_second() {
     let told = same_over_all(|transport| async move {
-        let mut stage = over(transport, "exit-status").env("EXIT_AT", "init-once").env("EXIT_STATUS", "1").stage();
+        let mut stage = over(transport, "exit-status")
+            .env("EXIT_AT", "init-once")
+            .env("EXIT_STATUS", "1")
+            .stage();
         stage.invoke("{}").await;
         stage.told()
     })
@@ -232,9 +282,15 @@ async fn a_runtime_that_exits_in_its_first_init_only_answers_after_the_second() 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_init_ahead_of_any_invocation_that_fails_is_tried_again_with_the_first() {
     let told = same_over_all(|transport| async move {
-        let mut stage = over(transport, "exit-status").env("EXIT_AT", "init").env("EXIT_STATUS", "1").stage();
+        let mut stage = over(transport, "exit-status")
+            .env("EXIT_AT", "init")
+            .env("EXIT_STATUS", "1")
+            .stage();
         stage.environment.initialize();
-        assert!(!lambox_tests::within(stage.environment.wait_for_frozen()).await, "the init fails");
+        assert!(
+            !lambox_tests::within(stage.environment.wait_for_frozen()).await,
+            "the init fails"
+        );
         let log = stage.environment.take_log();
         stage.tell_apart(&log);
         stage.invoke("{}").await;
@@ -261,7 +317,10 @@ async fn a_trap_in_the_init_is_the_runtimes_exit() {
     same_over_all(|transport| async move {
         let mut stage = over(transport, "trap").env("TRAP_AT_INIT", "unreachable").stage();
         let failed = stage.invoke_silently("{}").await;
-        assert_eq!(failed.cause(), Some(&FailureCause::RuntimeExit(Exit::Signal("aborted"))));
+        assert_eq!(
+            failed.cause(),
+            Some(&FailureCause::RuntimeExit(Exit::Signal("aborted")))
+        );
         String::new()
     })
     .await;

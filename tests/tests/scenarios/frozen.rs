@@ -23,7 +23,10 @@ async fn a_runtime_that_works_in_its_next_stands_still_between_invocations() {
         let result = stage.invoke_silently("{}").await;
         let told: Value = result.json().expect("the payload is JSON");
         assert!(told["waited_ms"].as_u64().is_some_and(|ms| ms < PAUSE_MS / 2), "{told}");
-        assert!(told["ticks"].as_u64().is_some_and(|ticks| ticks < PAUSE_MS / 2), "{told}");
+        assert!(
+            told["ticks"].as_u64().is_some_and(|ticks| ticks < PAUSE_MS / 2),
+            "{told}"
+        );
         String::new()
     })
     .await;
@@ -37,10 +40,18 @@ async fn a_background_task_of_an_official_runtime_stands_still_and_goes_on() {
         pause().await;
         let result = stage.invoke_silently(format!(r#"{{"ms":{ms}}}"#)).await;
         let told: Value = result.json().expect("the payload is JSON");
-        counts.push((told["ticks"].as_u64().expect("a count"), told["elapsed_ms"].as_u64().expect("a time")));
+        counts.push((
+            told["ticks"].as_u64().expect("a count"),
+            told["elapsed_ms"].as_u64().expect("a time"),
+        ));
     }
-    let [(_, first), (_, second), (ticks, third)] = counts[..] else { unreachable!("there are three") };
-    assert!(second - first < PAUSE_MS / 2, "the pause is not in its clock: {counts:?}");
+    let [(_, first), (_, second), (ticks, third)] = counts[..] else {
+        unreachable!("there are three")
+    };
+    assert!(
+        second - first < PAUSE_MS / 2,
+        "the pause is not in its clock: {counts:?}"
+    );
     assert!(third - second >= 200, "what it slept is: {counts:?}");
     assert!(ticks > 10, "the task goes on in an invocation: {counts:?}");
     assert!(ticks <= third + 1, "no tick is made up for: {counts:?}");
@@ -50,18 +61,35 @@ async fn a_background_task_of_an_official_runtime_stands_still_and_goes_on() {
 async fn clocks_go_on_by_what_a_guest_sleeps_and_random_numbers_differ() {
     same_over_all(|transport| async move {
         let mut stage = over(transport, "clock-probe").timeout_ms(60_000).stage();
-        let first: Value = stage.invoke_silently(r#"{"ms":20}"#).await.json().expect("the payload is JSON");
+        let first: Value = stage
+            .invoke_silently(r#"{"ms":20}"#)
+            .await
+            .json()
+            .expect("the payload is JSON");
         pause().await;
-        let second: Value = stage.invoke_silently(r#"{"ms":20}"#).await.json().expect("the payload is JSON");
+        let second: Value = stage
+            .invoke_silently(r#"{"ms":20}"#)
+            .await
+            .json()
+            .expect("the payload is JSON");
         let number = |value: &Value, key: &str| value[key].as_u64().expect(key);
         for probe in [&first, &second] {
             assert!(number(probe, "monotonic_ns") >= 20_000_000, "{probe}");
-            assert!(number(probe, "wall_after_ms") >= number(probe, "wall_before_ms") + 19, "{probe}");
+            assert!(
+                number(probe, "wall_after_ms") >= number(probe, "wall_before_ms") + 19,
+                "{probe}"
+            );
             let left = number(probe, "deadline_ms") - number(probe, "wall_before_ms");
-            assert!((30_000..=60_000).contains(&left), "the deadline is by the same clock: {probe}");
+            assert!(
+                (30_000..=60_000).contains(&left),
+                "the deadline is by the same clock: {probe}"
+            );
         }
         // The time of day goes on while the environment is frozen.
-        assert!(number(&second, "wall_before_ms") >= number(&first, "wall_after_ms") + PAUSE_MS - 1, "{first} {second}");
+        assert!(
+            number(&second, "wall_before_ms") >= number(&first, "wall_after_ms") + PAUSE_MS - 1,
+            "{first} {second}"
+        );
         assert_ne!(first["random"], second["random"]);
         String::new()
     })

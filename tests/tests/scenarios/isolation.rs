@@ -36,7 +36,10 @@ async fn the_runtime_has_the_variables_and_arguments_of_the_service_and_none_of_
         let stream = told["vars"]["AWS_LAMBDA_LOG_STREAM_NAME"].take();
         let stream = stream.as_str().expect("it is there");
         let (date, rest) = stream.split_once("/[7]").expect(stream);
-        assert!(date.len() == 10 && rest.len() == 32 && rest.chars().all(|c| c.is_ascii_hexdigit()), "{stream}");
+        assert!(
+            date.len() == 10 && rest.len() == 32 && rest.chars().all(|c| c.is_ascii_hexdigit()),
+            "{stream}"
+        );
         assert_eq!(told["vars"]["LAMBOX_TRANSPORT"].take(), transport.name());
         serde_json::to_string_pretty(&told).expect("it is JSON")
     })
@@ -112,7 +115,10 @@ async fn tmp_is_kept_from_one_invocation_to_the_next() {
         let write = json!({ "do": [{ "write": "/tmp/note", "text": "kept" }] });
         assert_eq!(ask(&mut stage, write).await.0, json!([{ "ok": null }]));
         let read = json!({ "do": [{ "read": "/tmp/note" }, { "list": "/tmp" }, { "size": "/tmp/note" }] });
-        assert_eq!(ask(&mut stage, read).await.0, json!([{ "ok": "kept" }, { "ok": ["note"] }, { "ok": 4 }]));
+        assert_eq!(
+            ask(&mut stage, read).await.0,
+            json!([{ "ok": "kept" }, { "ok": ["note"] }, { "ok": 4 }])
+        );
         String::new()
     })
     .await;
@@ -133,8 +139,14 @@ async fn addresses_and_names_outside_are_denied_and_the_log_says_which() {
             let (told, result) = ask(&mut stage, json!({ "do": [step] })).await;
             assert!(told[0]["error"].is_string(), "{step}: {told}");
             let said = said(&result);
-            assert!(said.iter().any(|text| text.contains(target) && text.contains("denied")), "{step}: {said:?}");
-            assert!(!result.log_text().contains("denied"), "the function's log is the service's");
+            assert!(
+                said.iter().any(|text| text.contains(target) && text.contains("denied")),
+                "{step}: {said:?}"
+            );
+            assert!(
+                !result.log_text().contains("denied"),
+                "the function's log is the service's"
+            );
         }
         String::new()
     })
@@ -143,11 +155,17 @@ async fn addresses_and_names_outside_are_denied_and_the_log_says_which() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_machines_own_loopback_is_not_the_environments() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port is free");
     let port = listener.local_addr().expect("it is bound").port();
     same_over_all(|transport| async move {
         let mut stage = over(transport, "net-probe").stage();
-        let (told, _) = ask(&mut stage, json!({ "do": [{ "connect": format!("127.0.0.1:{port}") }] })).await;
+        let (told, _) = ask(
+            &mut stage,
+            json!({ "do": [{ "connect": format!("127.0.0.1:{port}") }] }),
+        )
+        .await;
         assert!(told[0]["error"].is_string(), "{told}");
         String::new()
     })
@@ -180,10 +198,15 @@ async fn an_environment_has_a_loopback_of_its_own() {
         )
         .await;
         assert_eq!(said(&result), [""; 0]);
-        told.as_array().expect("it is a list").iter().map(|step| format!("{step}\n")).collect()
+        told.as_array()
+            .expect("it is a list")
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
     })
     .await;
-    let (told, ping) = told.trim_end().rsplit_once('\n').expect("there are lines");
+    let (told, ping) = told.rsplit_once('\n').expect("there are lines");
     assert!(ping.contains("HTTP/1.1 200 OK") && ping.contains("pong"), "{ping}");
     assert_snapshot!(told, @r#"
     {"ok":"hello"}
@@ -225,9 +248,18 @@ async fn a_guest_fetches_from_the_runtime_api_and_from_nothing_outside() {
         let own = format!("127.0.0.1:{RUNTIME_API_PORT}");
         for (event, denied) in [
             (json!({ "authority": own, "path": "/2018-06-01/ping" }), None),
-            (json!({ "authority": "localhost:9001", "path": "/2018-06-01/no-such-thing" }), None),
-            (json!({ "authority": own, "path": "/2018-06-01/runtime/invocation/x/response", "method": "POST" }), None),
-            (json!({ "authority": own, "path": "/2018-06-01/runtime/invocation/next", "method": "POST" }), None),
+            (
+                json!({ "authority": "localhost:9001", "path": "/2018-06-01/no-such-thing" }),
+                None,
+            ),
+            (
+                json!({ "authority": own, "path": "/2018-06-01/runtime/invocation/x/response", "method": "POST" }),
+                None,
+            ),
+            (
+                json!({ "authority": own, "path": "/2018-06-01/runtime/invocation/next", "method": "POST" }),
+                None,
+            ),
             (json!({ "authority": "127.0.0.1:4" }), None),
             (json!({ "authority": "example.com" }), Some("example.com")),
             (json!({ "authority": "192.0.2.1:8080" }), Some("192.0.2.1:8080")),
@@ -262,7 +294,11 @@ async fn a_guest_fetches_from_the_runtime_api_and_from_nothing_outside() {
 async fn without_a_transport_of_its_own_a_guest_of_wasi_http_is_served_too() {
     same_over(&[Transport::WasiHttp], |_| async move {
         let mut stage = lambox_tests::function("http-fetch").stage();
-        let (told, _) = ask(&mut stage, json!({ "authority": "127.0.0.1:9001", "path": "/2018-06-01/ping" })).await;
+        let (told, _) = ask(
+            &mut stage,
+            json!({ "authority": "127.0.0.1:9001", "path": "/2018-06-01/ping" }),
+        )
+        .await;
         assert_eq!(told["body"], "pong");
         within(stage.environment.shutdown()).await;
         String::new()
@@ -277,7 +313,9 @@ fn what_cannot_be_configured_is_refused() {
         lambox_tests::function("echo").env("X", "1"),
         lambox_tests::function("echo").env("LONG", "x".repeat(4096)),
         lambox_tests::function("echo").extension("a/b", lambox_tests::component("ext-slow")),
-        lambox_tests::function("echo").guest_extension("ext-slow").guest_extension("ext-slow"),
+        lambox_tests::function("echo")
+            .guest_extension("ext-slow")
+            .guest_extension("ext-slow"),
         lambox_tests::function("echo").extension("handler", lambox_tests::component("hello-handler")),
         lambox_tests::simulator().function("nothing"),
         lambox_tests::simulator().function("no good name").native_runtime(),

@@ -45,8 +45,18 @@ async fn an_extensions_memory_is_taken_from_the_same_budget() {
         }
         let mut together = together.stage();
         let mut alone = alone;
-        let alone_used = alone.invoke_silently(r#"{"mb":0}"#).await.report().expect("it has a report").max_memory_used;
-        let used = together.invoke_silently(r#"{"mb":0}"#).await.report().expect("it has a report").max_memory_used;
+        let alone_used = alone
+            .invoke_silently(r#"{"mb":0}"#)
+            .await
+            .report()
+            .expect("it has a report")
+            .max_memory_used;
+        let used = together
+            .invoke_silently(r#"{"mb":0}"#)
+            .await
+            .report()
+            .expect("it has a report")
+            .max_memory_used;
         // Eleven instances of the same component.
         assert!(used >= 8 * alone_used, "{used} for eleven, {alone_used} for one");
         let each = used / 11;
