@@ -314,6 +314,14 @@ async fn a_native_runtime_that_does_not_answer_times_out_and_another_may_come() 
     assert_eq!(runtime.call("GET", NEXT, &[], "").await.body, "1");
     let late = within(pending).await.expect("the environment lives");
     assert!(late.is_timeout());
+    let [first, .., last] = late.log() else {
+        panic!("it has a log")
+    };
+    let took = (last.at.as_epoch_nanos() - first.at.as_epoch_nanos()) / 1_000_000;
+    assert!(
+        took < 5_000,
+        "the deadline is its own and not the 10 s of the init: {took} ms"
+    );
     let too_late = runtime.call("POST", &response(1), &[], "1").await;
     assert_eq!(too_late.status, 400, "{too_late:?}");
     let pending = environment.begin(numbered(2, "2")).expect("it is taken");
