@@ -1,6 +1,12 @@
 //! What the whole-system scenarios share: one simulator, the guests as functions and extensions, a stage on which
 //! invocations are told line by line, and the way through every transport.
 
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "where a scenario goes wrong, what plays it panics"
+)]
+
+mod http;
 mod stage;
 mod told;
 
@@ -12,6 +18,7 @@ use std::time::Duration;
 use build_guests::GUESTS;
 use lambox::{Component, FunctionBuilder, FunctionTimeout, MemorySize, RequestId, Simulator};
 
+pub use self::http::{Connection, Reply};
 pub use self::stage::Stage;
 pub use self::told::{redacted, told};
 
@@ -138,7 +145,7 @@ pub fn request_id(number: u32) -> RequestId {
 }
 
 /// How long a scenario waits for what has to happen: long enough for any machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits for what has to happen.
 ///
@@ -157,6 +164,9 @@ pub fn within<F: Future>(future: F) -> impl Future<Output = F::Output> {
 
 /// Plays a scenario over each of the transports, all at once, and gives what it told, which has to be the same over each.
 ///
+/// Where `LAMBOX_TEST_TRANSPORT` names one of several, it is played over that one alone: for finding what is wrong or
+/// slow there.
+///
 /// # Panics
 ///
 /// Where it is not.
@@ -164,8 +174,12 @@ pub async fn same_over<F>(transports: &[Transport], scenario: impl Fn(Transport)
 where
     F: Future<Output = String> + Send + 'static,
 {
+    let only = std::env::var("LAMBOX_TEST_TRANSPORT").ok();
+    let chosen =
+        |transport: &&Transport| transports.len() == 1 || only.as_ref().is_none_or(|only| only == transport.name());
     let tasks: Vec<_> = transports
         .iter()
+        .filter(chosen)
         .map(|transport| (*transport, tokio::spawn(scenario(*transport))))
         .collect();
     let mut first: Option<(Transport, String)> = None;

@@ -6,22 +6,22 @@ use lambox::{LogEntry, LogFormat, LogSource, PlatformEvent};
 /// The entries of a log, one line each: the text log's lines after a bar, the events that it has no line for by their
 /// name and status, what Lambox itself has to say after a hash.
 pub fn told(entries: &[LogEntry], config: &Config) -> String {
-    let mut told = String::new();
-    for entry in entries {
-        let mut line = String::new();
-        entry
-            .write(&mut line, LogFormat::Text, config)
-            .expect("a string takes every write");
-        match &entry.source {
-            LogSource::Platform(event) if line.is_empty() => {
-                told.push_str(&format!("event {}\n", name(event)));
+    let lines: String = entries
+        .iter()
+        .map(|entry| {
+            let mut line = String::new();
+            entry
+                .write(&mut line, LogFormat::Text, config)
+                .expect("a string takes every write");
+            match &entry.source {
+                LogSource::Platform(event) if line.is_empty() => format!("event {}\n", name(event)),
+                LogSource::Simulator(text) => format!("# {text}\n"),
+                LogSource::Extension(extension, _) => format!("| [{extension}] {line}"),
+                _ => format!("| {line}"),
             }
-            LogSource::Simulator(text) => told.push_str(&format!("# {text}\n")),
-            LogSource::Extension(extension, _) => told.push_str(&format!("| [{extension}] {line}")),
-            _ => told.push_str(&format!("| {line}")),
-        }
-    }
-    redacted(&told)
+        })
+        .collect();
+    redacted(&lines)
 }
 
 fn name(event: &PlatformEvent) -> String {

@@ -271,12 +271,21 @@ impl Shared {
     /// Lets the rules take in what happened, or that time passed, and does what they say.
     fn apply(&self, state: &mut State, input: Option<Input>) {
         let reading = self.reading();
+        let due = state.core.poll_timeout();
         match input {
             Some(input) => state.core.handle(reading, input),
             None => state.core.handle_timeout(reading),
         }
         self.perform(state, reading.now);
         self.admit(state);
+        if state
+            .core
+            .poll_timeout()
+            .is_some_and(|next| due.is_none_or(|due| next < due))
+        {
+            // The environment's task sleeps until a later instant, where it was a native program that called.
+            self.bell.ask_attention();
+        }
         for observer in state.observers.drain(..) {
             observer.wake();
         }

@@ -37,7 +37,9 @@ async fn a_background_task_of_an_official_runtime_stands_still_and_goes_on() {
     let mut stage = function("work-after-answer").stage();
     let mut counts = Vec::new();
     for ms in [0, 0, 200] {
-        pause().await;
+        if counts.len() == 1 {
+            pause().await;
+        }
         let result = stage.invoke_silently(format!(r#"{{"ms":{ms}}}"#)).await;
         let told: Value = result.json().expect("the payload is JSON");
         counts.push((

@@ -102,5 +102,17 @@ async fn a_runtime_that_never_asks_for_an_event_and_one_that_computes_in_its_ini
     });
     let (sleeping, computing) = tokio::join!(sleeping, computing);
     assert_eq!(sleeping, computing);
-    assert_snapshot!(sleeping, @"");
+    assert_snapshot!(sleeping, @r#"
+    event initStart init
+    event initRuntimeDone timeout
+    | INIT_REPORT Init Duration: 10000.00 ms→Phase: init→Status: timeout
+    event initStart invoke
+    event initRuntimeDone timeout
+    | INIT_REPORT Init Duration: 700.00 ms→Phase: invoke→Status: timeout
+    | START RequestId: 00000000-0000-0000-0000-000000000001 Version: $LATEST
+    event runtimeDone timeout
+    | END RequestId: 00000000-0000-0000-0000-000000000001
+    | REPORT RequestId: 00000000-0000-0000-0000-000000000001→Duration: 700.00 ms→Billed Duration: 700 ms→Memory Size: 128 MB→Max Memory Used: __ MB→Status: timeout
+    = [Sandbox.Timedout Timeout] {"errorType":"Sandbox.Timedout","errorMessage":"RequestId: 00000000-0000-0000-0000-000000000001 Error: Task timed out after 0.70 seconds"}
+    "#);
 }

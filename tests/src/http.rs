@@ -1,0 +1,116 @@
+//! A client of the APIs on a real port, which hides nothing of what it is told.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::within;
+
+/// A connection to the APIs.
+#[derive(Debug)]
+pub struct Connection(TcpStream);
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Its status.
+    pub status: u16,
+    /// Its head, in lower case.
+    head: String,
+    /// Its body.
+    pub body: String,
+}
+
+impl Reply {
+    /// Its status and its body, which ends with a newline.
+    pub fn line(&self) -> String {
+        format!("{} {}", self.status, self.body)
+    }
+
+    /// The value of a header; empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.head
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+            .unwrap_or_default()
+    }
+}
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Panics
+    ///
+    /// Where nobody listens.
+    pub async fn open(address: SocketAddr) -> Self {
+        Self(
+            within(TcpStream::connect(address))
+                .await
+                .expect("the APIs are served there"),
+        )
+    }
+
+    /// Sends a request and waits for its answer.
+    ///
+    /// # Panics
+    ///
+    /// Where there is none.
+    pub async fn call(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        self.send(method, path, headers, body).await;
+        self.receive().await
+    }
+
+    /// Sends a request.
+    ///
+    /// # Panics
+    ///
+    /// Where the connection is closed.
+    pub async fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) {
+        let mut request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: lambda\r\ncontent-length: {}\r\n",
+            body.len()
+        );
+        for (name, value) in headers {
+            // Writing to a string does not fail.
+            let _ = write!(request, "{name}: {value}\r\n");
+        }
+        let _ = write!(request, "\r\n{body}");
+        within(self.0.write_all(request.as_bytes()))
+            .await
+            .expect("the connection is open");
+    }
+
+    /// Waits for the answer to what was sent.
+    ///
+    /// # Panics
+    ///
+    /// Where there is none.
+    pub async fn receive(&mut self) -> Reply {
+        let mut received = Vec::new();
+        loop {
+            let count = within(self.0.read_buf(&mut received))
+                .await
+                .expect("the connection is open");
+            assert!(
+                count > 0,
+                "it is closed without an answer: {}",
+                String::from_utf8_lossy(&received)
+            );
+            let text = String::from_utf8_lossy(&received);
+            let Some((head, body)) = text.split_once("\r\n\r\n") else {
+                continue;
+            };
+            let reply = Reply {
+                status: head[9..12].parse().expect("a status"),
+                head: head.to_ascii_lowercase(),
+                body: body.to_owned(),
+            };
+            let length = reply.header("content-length").parse().unwrap_or(0);
+            if reply.body.len() >= length {
+                return reply;
+            }
+        }
+    }
+}
