@@ -154,7 +154,23 @@ fn make_private_folder(folder: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     let data = fs::symlink_metadata(folder)?;
-    if !data.is_dir() || data.uid() != user(folder)? || data.permissions().mode() & 0o077 != 0 {
+    let user = user(folder)?;
+    // Whoever can write a folder above can put another in its place.
+    for above in fs::canonicalize(folder)?.ancestors().skip(1) {
+        let data = fs::metadata(above)?;
+        let is_open = data.permissions().mode() & 0o022 != 0 && data.permissions().mode() & 0o1000 == 0;
+        if is_open || ![0, user].contains(&data.uid()) {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!(
+                    "{} can be replaced by others, who can write {}",
+                    folder.display(),
+                    above.display()
+                ),
+            ));
+        }
+    }
+    if !data.is_dir() || data.uid() != user || data.permissions().mode() & 0o077 != 0 {
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
             format!(
@@ -178,8 +194,9 @@ fn user(folder: &Path) -> io::Result<u32> {
 }
 
 #[cfg(not(unix))]
-fn make_private_folder(folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)
+fn make_private_folder(_: &Path) -> io::Result<()> {
+    // Whether others can write a folder cannot be told here, so nothing is kept.
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod ticker;
 
 use std::fmt;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -137,8 +138,13 @@ impl Engine {
         {
             return Ok(component);
         }
-        let component = component::from_bytes(bytes)?;
-        let component = Component::new(&self.wasmtime, &component).map_err(ComponentError::Invalid)?;
+        // What is compiled may be anybody's: a panic of the compiler's is an answer, not an end.
+        let compile = || {
+            let component = component::from_bytes(bytes)?;
+            Component::new(&self.wasmtime, &component).map_err(ComponentError::Invalid)
+        };
+        let component = catch_unwind(AssertUnwindSafe(compile))
+            .unwrap_or_else(|_| Err(ComponentError::Invalid(wasmtime::Error::msg("the compiler panicked"))))?;
         if let Some((cache, key)) = key {
             let stored = component
                 .serialize()
@@ -171,7 +177,6 @@ impl Engine {
     pub(crate) fn store<T: Yields + 'static>(&self, data: T, share: fn(&mut T) -> &mut Share) -> Store<T> {
         let mut store = Store::new(&self.wasmtime, data);
         store.limiter(move |data| share(data));
-        store.set_hostcall_fuel(HOSTCALL_BYTES);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|mut context| {
             context.data_mut().yields();
@@ -191,6 +196,3 @@ pub(crate) trait Yields {
     /// The guest yields now.
     fn yields(&mut self);
 }
-
-/// The most bytes that a guest can hand to the host in one call: the largest response, and room beside it.
-const HOSTCALL_BYTES: usize = 8 << 20;

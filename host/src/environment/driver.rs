@@ -27,6 +27,8 @@ const MAX_CONNECTIONS: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Key {
     Program(Program),
+    /// What the host does for a program beside it: its requests over `wasi:http`.
+    Errand(Program),
     /// The host's end of the connections to the Runtime API.
     Connections,
 }
@@ -145,11 +147,12 @@ impl Driver {
 
     fn stop(&mut self, program: Program) {
         self.remove(Key::Program(program));
-        self.after_end();
+        self.after_end(program);
     }
 
     /// What a guest sent before it ended has been heard; nobody is left to be answered.
-    fn after_end(&mut self) {
+    fn after_end(&mut self, program: Program) {
+        self.remove(Key::Errand(program));
         if !self.tasks.keys().any(|key| matches!(key, Key::Program(_))) {
             self.connect();
         }
@@ -165,11 +168,14 @@ impl Driver {
         };
         match key {
             Key::Program(program) => {
+                // If the program's time was up, it was to be killed, whatever it did since.
+                self.shared.check_time();
                 if !self.shared.take_back_commands(program) {
                     self.shared.exited(program, exit.unwrap_or(Exit::Status(0)));
                 }
-                self.after_end();
+                self.after_end(program);
             }
+            Key::Errand(_) => {}
             Key::Connections => self.connect(),
         }
     }
@@ -206,6 +212,13 @@ impl Future for Driver {
         loop {
             let due = this.shared.check_time();
             while this.shared.bell.take_attention() {
+                for (program, errand) in this.shared.take_errands() {
+                    let errand = Box::pin(async move {
+                        errand.await;
+                        None
+                    });
+                    this.tasks.add(Key::Errand(program), errand);
+                }
                 while let Some(command) = this.shared.next_command() {
                     this.perform(command);
                 }

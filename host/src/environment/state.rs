@@ -34,7 +34,6 @@ pub(super) enum Command {
 }
 
 /// What the parts of one environment share.
-#[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub(super) bell: Arc<Bell>,
@@ -45,6 +44,21 @@ pub(crate) struct Shared {
     /// How long guests have been frozen in all, in nanoseconds, and since when they are (0: they are not).
     frozen_nanos: AtomicU64,
     frozen_since: AtomicU64,
+    /// The last instant of the guests' monotonic clock that anyone has seen.
+    last_seen: AtomicU64,
+    /// Work for guests that is to run in the environment's task.
+    errands: Mutex<Vec<(Program, Errand)>>,
+}
+
+/// Work that the host does for a guest beside it. It is frozen and killed with the guest.
+pub(crate) type Errand = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
 }
 
 struct State {
@@ -114,6 +128,8 @@ impl Shared {
             next_ticket: AtomicU64::new(0),
             frozen_nanos: AtomicU64::new(0),
             frozen_since: AtomicU64::new(now),
+            last_seen: AtomicU64::new(0),
+            errands: Mutex::default(),
         })
     }
 
@@ -135,6 +151,7 @@ impl Shared {
         let progress = Progress::new(invocation.request_id, Arc::clone(&self.config));
         state.queue.push_back((invocation, Arc::clone(&progress)));
         self.admit(&mut state);
+        Self::tell_observers(&mut state);
         Ok(progress)
     }
 
@@ -241,7 +258,20 @@ impl Shared {
         let now = self.clock.now().as_epoch_nanos();
         let since = self.frozen_since.load(Ordering::Acquire);
         let now = if since == 0 { now } else { since };
-        now.saturating_sub(self.frozen_nanos.load(Ordering::Acquire))
+        let thawed = now.saturating_sub(self.frozen_nanos.load(Ordering::Acquire));
+        // A freeze that another thread brings about may be dated before what was seen last; the clock stands still then.
+        thawed.max(self.last_seen.fetch_max(thawed, Ordering::AcqRel))
+    }
+
+    /// Has work done for a guest in the environment's task.
+    pub(crate) fn run_beside(&self, program: Program, errand: Errand) {
+        self.errands.lock().push((program, errand));
+        self.bell.ask_attention();
+    }
+
+    /// The work that is to be taken up.
+    pub(super) fn take_errands(&self) -> Vec<(Program, Errand)> {
+        std::mem::take(&mut *self.errands.lock())
     }
 
     /// A guest that runs gives way to others.
@@ -286,6 +316,10 @@ impl Shared {
             // The environment's task sleeps until a later instant, where it was a native program that called.
             self.bell.ask_attention();
         }
+        Self::tell_observers(state);
+    }
+
+    fn tell_observers(state: &mut State) {
         for observer in state.observers.drain(..) {
             observer.wake();
         }
@@ -405,6 +439,10 @@ impl EnvironmentApi {
 }
 
 impl Api for EnvironmentApi {
+    fn hang_up(&self, head: Ticket) {
+        self.0.input(Input::Hangup(head));
+    }
+
     fn ticket(&self) -> Ticket {
         Ticket(self.0.next_ticket.fetch_add(1, Ordering::Relaxed))
     }
@@ -437,6 +475,15 @@ impl Future for CallFuture {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let mut state = this.shared.state.lock();
+        if this.call.is_some()
+            && state
+                .core
+                .poll_timeout()
+                .is_some_and(|due| due <= this.shared.clock.now())
+        {
+            // What is due may be the caller's own end.
+            this.shared.apply(&mut state, None);
+        }
         if state.has_commands() {
             // The caller may be about to be killed, and one started in its place. It goes no further before that.
             context.waker().wake_by_ref();

@@ -47,7 +47,7 @@ impl Component {
 
     /// Whether it exports the handler interface, and so is called by Lambox instead of polling for its invocations.
     pub fn is_handler(&self) -> bool {
-        matches!(*self.prepared, Prepared::Handler(_))
+        self.prepared.is_handler()
     }
 }
 

@@ -5,6 +5,7 @@
 //! documented.)
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use wasmtime::component::{HasData, Resource, ResourceTable};
@@ -68,6 +69,19 @@ impl monotonic_clock::Host for Clocks<'_> {
     }
 }
 
+/// Pending once. Whoever polls the guest has others to poll in between.
+async fn give_way() {
+    let mut given = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut given, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Ready at an instant of the guest's monotonic clock.
 struct Timer {
     shared: Arc<Shared>,
@@ -90,7 +104,7 @@ impl Pollable for Timer {
         if !self.gave_way {
             // A guest that polls with a timeout of zero in a loop would else never let anything else happen.
             self.gave_way = true;
-            tokio::task::yield_now().await;
+            give_way().await;
         }
     }
 }

@@ -13,6 +13,7 @@ use http::uri::Scheme;
 use http::{Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
+use lambox_lifecycle::Program;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::environment::{EnvironmentApi, RUNTIME_API_PORT, Shared};
@@ -23,9 +24,13 @@ use crate::transport::http::Apis;
 /// What sending a request comes to: the response, and the work that goes on while its body is read.
 type Sent = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
 
+/// The most bytes of a request's body that a guest hands over at once, and that wait to be sent.
+const MAX_CHUNK_BYTES: usize = 64 << 10;
+
 /// Where a guest's outgoing requests go.
 #[derive(Clone)]
 pub(super) struct Outgoing {
+    pub(super) program: Program,
     pub(super) shared: Arc<Shared>,
     pub(super) network: Network,
     pub(super) apis: Apis<EnvironmentApi>,
@@ -38,8 +43,25 @@ impl WasiHttpHooks for Outgoing {
         _options: Option<RequestOptions>,
         _finished: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Result<Sent, Error>> + Send> {
+        // It runs in the environment's task, so that it is frozen and killed with the guest.
+        let (mut answer, answered) = tokio::sync::oneshot::channel();
         let outgoing = self.clone();
-        Box::new(async move { outgoing.send(request).await })
+        self.shared.run_beside(
+            self.program,
+            Box::pin(async move {
+                let sent = match select(pin!(outgoing.send(request)), pin!(answer.closed())).await {
+                    Either::Left((sent, _)) => sent,
+                    Either::Right(_) => return,
+                };
+                // Nobody waits any more if the guest dropped its handle just now.
+                let _ = answer.send(sent);
+            }),
+        );
+        Box::new(async move { answered.await.unwrap_or(Err(Error::ConnectionTerminated)) })
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        MAX_CHUNK_BYTES
     }
 }
 
@@ -80,7 +102,14 @@ impl Outgoing {
             }
         };
         let response = response.map(|body| body.map_err(Error::from).boxed_unsync());
-        Ok((response, Box::new(async move { connection.await.map_err(Error::from) })))
+        self.shared.run_beside(
+            self.program,
+            Box::pin(async move {
+                // Whoever reads the body is told what went wrong.
+                let _ = connection.await;
+            }),
+        );
+        Ok((response, Box::new(std::future::ready(Ok(())))))
     }
 }
 

@@ -32,7 +32,7 @@ use crate::transport::wit::{self, HandlerGuestPre, LambdaView};
 
 /// The most resources (streams, sockets, pollables, requests) that a guest can hold. An unmodified `lambda_runtime`
 /// program holds a few tens.
-const MAX_RESOURCES: usize = 1_024;
+const MAX_RESOURCES: usize = 512;
 
 /// The most handles of its own that a guest can have the host keep.
 const MAX_HANDLES: usize = 4_096;
@@ -43,20 +43,44 @@ const MAX_RANDOM_BYTES: u64 = 64 << 10;
 /// The most bytes of header fields in one HTTP message.
 const MAX_FIELD_BYTES: usize = 64 << 10;
 
+/// The most bytes that a guest hands to the host in one call of WASI's.
+const MAX_WASI_CALL_BYTES: usize = 256 << 10;
+
+/// The most bytes in one call of a guest that answers over host functions: far more than a response may have, so that
+/// one that is too large is refused in the service's words.
+const MAX_LAMBDA_CALL_BYTES: usize = 64 << 20;
+
+/// The most bytes in one call of a guest that does both. What it hands to `wasi:http` stays with the host.
+const MAX_MIXED_CALL_BYTES: usize = 8 << 20;
+
 /// A component that can be started again and again.
 #[derive(Clone)]
-pub(crate) enum Prepared {
+pub(crate) struct Prepared {
+    entry: Entry,
+    max_call_bytes: usize,
+}
+
+/// What starts a component.
+#[derive(Clone)]
+enum Entry {
     /// It has a main.
     Command(CommandPre<Guest>),
     /// It is called for each event.
     Handler(HandlerGuestPre<Guest>),
 }
 
+impl Prepared {
+    /// Whether it is called for each event.
+    pub(crate) fn is_handler(&self) -> bool {
+        matches!(self.entry, Entry::Handler(_))
+    }
+}
+
 impl std::fmt::Debug for Prepared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Command(_) => "Command",
-            Self::Handler(_) => "Handler",
+        f.write_str(match self.entry {
+            Entry::Command(_) => "Command",
+            Entry::Handler(_) => "Handler",
         })
     }
 }
@@ -113,12 +137,25 @@ impl Imports {
             return Err(ComponentError::UnknownImports { imports });
         }
         let instance = self.0.instantiate_pre(component).map_err(ComponentError::UnfitImport)?;
-        if let Ok(command) = CommandPre::new(instance.clone()) {
-            return Ok(Prepared::Command(command));
-        }
-        HandlerGuestPre::new(instance)
-            .map(Prepared::Handler)
-            .map_err(|_| ComponentError::NoEntryPoint)
+        let entry = match CommandPre::new(instance.clone()) {
+            Ok(command) => Entry::Command(command),
+            Err(_) => HandlerGuestPre::new(instance)
+                .map(Entry::Handler)
+                .map_err(|_| ComponentError::NoEntryPoint)?,
+        };
+        let component_type = component.component_type();
+        let imports = |prefix| {
+            component_type
+                .imports(engine.wasmtime())
+                .any(|(name, _)| name.starts_with(prefix))
+        };
+        let answers = matches!(entry, Entry::Handler(_)) || imports("lambox:lambda/runtime@");
+        let max_call_bytes = match (answers, imports("wasi:http/")) {
+            (true, false) => MAX_LAMBDA_CALL_BYTES,
+            (true, true) => MAX_MIXED_CALL_BYTES,
+            (false, _) => MAX_WASI_CALL_BYTES,
+        };
+        Ok(Prepared { entry, max_call_bytes })
     }
 }
 
@@ -209,6 +246,7 @@ pub(crate) fn run(
         table,
         http,
         outgoing: Outgoing {
+            program: launch.program,
             shared: Arc::clone(shared),
             network: launch.network.clone(),
             apis: launch.apis.clone(),
@@ -218,12 +256,14 @@ pub(crate) fn run(
     };
     let sockets = guest.sockets.stop_handle();
     let mut store = engine.store(guest, |guest| &mut guest.share);
+    store.set_hostcall_fuel(prepared.max_call_bytes);
     store.set_max_component_handles(MAX_HANDLES);
     let prepared = prepared.clone();
     let engine = engine.clone();
     Polled {
         engine,
         sockets,
+        outputs: [stdout.clone(), stderr.clone()],
         ended: false,
         future: Box::pin(async move {
             let ended = execute(&mut store, &prepared).await;
@@ -243,6 +283,7 @@ pub(crate) fn run(
 struct Polled<F> {
     engine: Engine,
     sockets: StopSockets,
+    outputs: [Output; 2],
     ended: bool,
     future: std::pin::Pin<Box<F>>,
 }
@@ -263,17 +304,21 @@ impl<F> Drop for Polled<F> {
     fn drop(&mut self) {
         if !self.ended {
             self.sockets.stop();
+            // What it wrote last may lack the end of its line.
+            for output in &self.outputs {
+                output.finish();
+            }
         }
     }
 }
 
 async fn execute(store: &mut Store<Guest>, prepared: &Prepared) -> wasmtime::Result<Result<(), ()>> {
-    match prepared {
-        Prepared::Command(command) => {
+    match &prepared.entry {
+        Entry::Command(command) => {
             let command = command.instantiate_async(&mut *store).await?;
             command.wasi_cli_run().call_run(store).await
         }
-        Prepared::Handler(handler) => wit::serve_handler(store, handler).await.map(Ok),
+        Entry::Handler(handler) => wit::serve_handler(store, handler).await.map(Ok),
     }
 }
 

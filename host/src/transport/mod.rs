@@ -15,4 +15,6 @@ pub(crate) trait Api: Clone + Send + Sync + 'static {
     fn uuid(&self) -> Uuid;
     /// Hands a call to the rules and waits for the answer. Dropping the future is a hang-up.
     fn call(&self, ticket: Ticket, call: Call) -> impl Future<Output = Result<Answer, Rejection>> + Send;
+    /// The client of a response whose head was taken went away before its body was whole.
+    fn hang_up(&self, head: Ticket);
 }

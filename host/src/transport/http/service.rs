@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::Router;
@@ -12,7 +13,10 @@ use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use lambox_lifecycle::{Answer, Call, ExtensionCall, ExtensionIdentifier, Rejection, RuntimeCall, limits};
+use lambox_lifecycle::{
+    Answer, BodyError, Call, ExtensionCall, ExtensionIdentifier, Rejection, RuntimeCall, Ticket, limits,
+};
+use tokio::sync::Semaphore;
 
 use super::body::RequestBody;
 use super::request;
@@ -20,10 +24,29 @@ use super::response::{self, ApiResponse};
 use super::route::Route;
 use crate::transport::Api;
 
+/// How many bodies of errors are read at once. They are read before they are judged, so that this, and not the number of
+/// connections, bounds what the host holds of them.
+const MAX_ERROR_BODIES: usize = 4;
+
 /// The APIs of one execution environment.
 #[derive(Clone, Debug)]
 pub(crate) struct Apis<A> {
     api: A,
+    error_bodies: Arc<Semaphore>,
+}
+
+/// The body of a response is being read. Dropped before it is whole, it is a hang-up.
+struct Reading<'a, A: Api> {
+    api: &'a A,
+    head: Option<Ticket>,
+}
+
+impl<A: Api> Drop for Reading<'_, A> {
+    fn drop(&mut self) {
+        if let Some(head) = self.head {
+            self.api.hang_up(head);
+        }
+    }
 }
 
 /// The APIs as a router, for whoever speaks `tower`.
@@ -34,7 +57,10 @@ pub(crate) fn router<A: Api>(api: A) -> Router {
 impl<A: Api> Apis<A> {
     /// The APIs that `api` answers for.
     pub(crate) fn new(api: A) -> Self {
-        Self { api }
+        Self {
+            api,
+            error_bodies: Arc::new(Semaphore::new(MAX_ERROR_BODIES)),
+        }
     }
 
     /// Answers a request. Dropping the future is a hang-up.
@@ -76,10 +102,10 @@ impl<A: Api> Apis<A> {
             Route::InvocationNext => Call::Runtime(RuntimeCall::Next),
             Route::InvocationError(id) => Call::Runtime(RuntimeCall::Error {
                 request_id: request::request_id(id),
-                report: request::runtime_report(headers, body.collect(limits::MAX_RESPONSE_BYTES).await),
+                report: request::runtime_report(headers, self.error_body(body).await),
             }),
             Route::InitError => Call::Runtime(RuntimeCall::InitError {
-                report: request::runtime_report(headers, body.collect(limits::MAX_RESPONSE_BYTES).await),
+                report: request::runtime_report(headers, self.error_body(body).await),
             }),
             Route::ExtensionRegister => Call::Extension(ExtensionCall::Register {
                 name: request::extension_name(headers),
@@ -92,14 +118,24 @@ impl<A: Api> Apis<A> {
             }),
             Route::ExtensionInitError => Call::Extension(ExtensionCall::InitError {
                 identifier: request::extension_identifier(headers),
-                report: request::extension_report(headers, body.collect(limits::MAX_RESPONSE_BYTES).await),
+                report: request::extension_report(headers, self.error_body(body).await),
             }),
             Route::ExtensionExitError => Call::Extension(ExtensionCall::ExitError {
                 identifier: request::extension_identifier(headers),
-                report: request::extension_report(headers, body.collect(limits::MAX_RESPONSE_BYTES).await),
+                report: request::extension_report(headers, self.error_body(body).await),
             }),
         };
         self.render(self.api.call(self.api.ticket(), call).await)
+    }
+
+    /// The body of an error, read when it is its turn.
+    async fn error_body<B>(&self, body: &mut RequestBody<'_, B>) -> Result<Bytes, BodyError>
+    where
+        B: Body<Data = Bytes>,
+    {
+        // The semaphore is never closed.
+        let _turn = self.error_bodies.acquire().await;
+        body.collect(limits::MAX_RESPONSE_BYTES).await
     }
 
     /// A response is judged by its head: a refused one is not read, and the state has changed before its first byte
@@ -116,10 +152,13 @@ impl<A: Api> Apis<A> {
         };
         match self.api.call(ticket, Call::Runtime(call)).await {
             Ok(Answer::SendBody) => {
-                let call = RuntimeCall::ResponseBody {
-                    head: ticket,
-                    body: body.collect(limits::MAX_RESPONSE_BYTES).await,
+                let mut reading = Reading {
+                    api: &self.api,
+                    head: Some(ticket),
                 };
+                let body = body.collect(limits::MAX_RESPONSE_BYTES).await;
+                reading.head = None;
+                let call = RuntimeCall::ResponseBody { head: ticket, body };
                 self.api.call(self.api.ticket(), Call::Runtime(call)).await
             }
             other => other,

@@ -15,6 +15,7 @@ impl<A: Api> wit::Host for Lambda<'_, A> {
         name: String,
         events: Vec<wit::EventType>,
     ) -> wasmtime::Result<Result<wit::Registration, Rejection>> {
+        let name = Some(name).filter(|name| name.len() <= MAX_NAME_BYTES);
         let events = events
             .into_iter()
             .map(|event| match event {
@@ -23,7 +24,7 @@ impl<A: Api> wit::Host for Lambda<'_, A> {
             })
             .collect();
         let call = ExtensionCall::Register {
-            name: Some(name.into()),
+            name: name.map(Into::into),
             body: Ok(RegisterBody {
                 events,
                 has_configuration_keys: false,
@@ -95,6 +96,9 @@ impl<A: Api> Lambda<'_, A> {
     }
 }
 
+/// The longest name of an extension: that of a file. A longer one is as good as none.
+const MAX_NAME_BYTES: usize = 255;
+
 fn given(identifier: &str) -> GivenIdentifier {
     if identifier.is_empty() {
         return GivenIdentifier::Missing;
@@ -106,7 +110,9 @@ fn given(identifier: &str) -> GivenIdentifier {
 
 fn report(error_type: String, body: Vec<u8>) -> ErrorReport {
     // An empty error type is an absent one: over HTTP that is a missing header.
-    let error_type = Some(error_type).filter(|text| !text.is_empty()).map(Into::into);
+    let error_type = Some(error_type)
+        .filter(|text| !text.is_empty())
+        .map(|text| super::error_type(&text));
     ErrorReport {
         error_type,
         content_type: None,

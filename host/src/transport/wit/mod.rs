@@ -5,6 +5,8 @@ mod extension;
 mod handler;
 mod runtime;
 
+use std::sync::Arc;
+
 use lambox_lifecycle::{Answer, BodyError, ErrorReport, Rejection, limits};
 use wasmtime::component::{HasData, Linker};
 
@@ -57,11 +59,16 @@ impl From<Rejection> for bindings::lambda::types::Rejection {
 impl From<bindings::lambda::types::FunctionError> for ErrorReport {
     fn from(error: bindings::lambda::types::FunctionError) -> Self {
         Self {
-            error_type: error.error_type.map(Into::into),
+            error_type: error.error_type.as_deref().map(error_type),
             content_type: None,
             body: error.body.into(),
         }
     }
+}
+
+/// An error type as far as it is kept. Over HTTP the length of a head bounds it.
+fn error_type(text: &str) -> Arc<str> {
+    text[..text.floor_char_boundary(limits::MAX_ERROR_TYPE_BYTES)].into()
 }
 
 /// A body as the rules take it: whole, or refused for its length.

@@ -61,6 +61,8 @@ impl Script {
 }
 
 impl Api for Script {
+    fn hang_up(&self, _: Ticket) {}
+
     fn ticket(&self) -> Ticket {
         let mut state = self.0.lock();
         state.tickets += 1;
