@@ -11,5 +11,6 @@ mod isolation;
 mod logs;
 mod memory;
 mod native;
+mod official;
 mod parity;
 mod timeouts;

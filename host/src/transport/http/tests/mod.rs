@@ -4,7 +4,6 @@ mod answers;
 mod any_request;
 mod calls;
 mod listening;
-mod native_clients;
 mod wire;
 
 use std::collections::VecDeque;

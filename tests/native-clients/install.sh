@@ -3,7 +3,7 @@
 # ordinary package registries. What cannot be installed is said and left out. Needs python3, npm and cargo; the C++ part
 # of the Node client takes minutes to build.
 #
-# Usage: install.sh FOLDER; then LAMBOX_NATIVE_CLIENTS=FOLDER cargo test -- --ignored native_clients
+# Usage: install.sh FOLDER; then LAMBOX_NATIVE_CLIENTS=FOLDER cargo test -p lambox-tests official -- --ignored
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "${1:?usage: install.sh FOLDER}" && cd "$1" || exit 1
