@@ -7,6 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lambox_lifecycle::Timestamp;
 
+/// Ready at an instant.
+pub(crate) type Sleep = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
 /// Where time comes from: deadlines, guests' clocks and timers, and the instants of events all follow it.
 ///
 /// It never runs backwards.
@@ -15,7 +18,7 @@ pub(crate) trait Clock: Send + Sync + fmt::Debug {
     fn now(&self) -> Timestamp;
 
     /// Ready at this instant.
-    fn sleep_until(&self, instant: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+    fn sleep_until(&self, instant: Timestamp) -> Sleep;
 }
 
 /// The machine's time, which follows tokio's: where a test has paused that, it stands still and leaps.
@@ -42,7 +45,7 @@ impl Clock for RealClock {
         self.origin_epoch + self.origin.elapsed()
     }
 
-    fn sleep_until(&self, instant: Timestamp) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
+    fn sleep_until(&self, instant: Timestamp) -> Sleep {
         Box::pin(tokio::time::sleep_until(self.origin + instant.since(self.origin_epoch)))
     }
 }

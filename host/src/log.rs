@@ -122,6 +122,11 @@ impl Journal {
         }
     }
 
+    /// The entries, the newest first.
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &LogEntry> {
+        self.entries.iter().rev()
+    }
+
     /// The entries, and how many were dropped; the journal is empty afterwards.
     pub(crate) fn take(&mut self) -> (Vec<LogEntry>, u64) {
         self.weight = 0;

@@ -41,11 +41,6 @@ impl MemoryBudget {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// The limit in bytes.
-    pub(crate) fn limit(&self) -> usize {
-        self.limit
-    }
-
     /// Takes `bytes`, if that many are left.
     fn charge(&self, bytes: usize) -> Result<(), OutOfMemory> {
         let charged = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {

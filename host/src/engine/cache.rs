@@ -11,12 +11,14 @@
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use wasmtime::Engine;
 
 /// The most bytes the folder keeps; the entries not used for longest go first.
 const MAX_BYTES: u64 = 2 << 30;
+
+const DAY: Duration = Duration::from_hours(24);
 
 /// A folder of compiled components.
 #[derive(Clone, Debug)]
@@ -67,8 +69,14 @@ impl Cache {
             tracing::warn!(path = %path.display(), "a cached component is damaged and is compiled again");
             return None;
         }
-        // The time of its last use, by which entries are evicted. A cache that cannot note it still works.
-        let _ = fs::File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+        // The day of its last use, by which entries are evicted. A cache that cannot note it still works.
+        let _ = fs::File::open(&path).and_then(|file| {
+            let now = SystemTime::now();
+            let is_today = now
+                .duration_since(file.metadata()?.modified()?)
+                .is_ok_and(|age| age < DAY);
+            if is_today { Ok(()) } else { file.set_modified(now) }
+        });
         Some(path)
     }
 
@@ -146,9 +154,7 @@ fn make_private_folder(folder: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     let data = fs::symlink_metadata(folder)?;
-    // A file that this process makes is owned by the user it runs as: that is how to learn who that is.
-    let probe = tempfile::NamedTempFile::new_in(folder)?;
-    if !data.is_dir() || data.uid() != probe.as_file().metadata()?.uid() || data.permissions().mode() & 0o077 != 0 {
+    if !data.is_dir() || data.uid() != user(folder)? || data.permissions().mode() & 0o077 != 0 {
         return Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
             format!(
@@ -158,6 +164,17 @@ fn make_private_folder(folder: &Path) -> io::Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The user that this process runs as.
+#[cfg(unix)]
+fn user(folder: &Path) -> io::Result<u32> {
+    use std::os::unix::fs::MetadataExt;
+    // Where there is `/proc`, it is the owner of what it says of this process; elsewhere, of a file that it makes.
+    match fs::metadata("/proc/self") {
+        Ok(data) => Ok(data.uid()),
+        Err(_) => Ok(tempfile::NamedTempFile::new_in(folder)?.as_file().metadata()?.uid()),
+    }
 }
 
 #[cfg(not(unix))]

@@ -18,7 +18,7 @@ use wasmtime::{Store, Trap, UpdateDeadline};
 pub(crate) use budget::{MemoryBudget, OutOfMemory, Share};
 pub(crate) use cache::Cache;
 pub use component::{ComponentError, MAX_COMPONENT_BYTES};
-pub(crate) use settings::Allocation;
+pub(crate) use settings::{Allocation, DEFAULT_SANDBOXES, MAX_SANDBOXES};
 use ticker::Ticker;
 
 /// The engine of a process.
@@ -85,17 +85,18 @@ impl Engine {
     /// # Errors
     ///
     /// Where the machine cannot run WebAssembly.
-    pub(crate) fn new(cache: Option<PathBuf>, allocation: Option<Allocation>) -> Result<Self, EngineError> {
-        let wasmtime = match allocation {
-            Some(allocation) => wasmtime::Engine::new(&settings::config(allocation)),
+    pub(crate) fn new(cache: Option<PathBuf>, allocation: Allocation) -> Result<Self, EngineError> {
+        let wasmtime = wasmtime::Engine::new(&settings::config(allocation))
             // The pool needs much address space, which a process may have been denied (`ulimit -v`, strict
             // overcommit).
-            None => wasmtime::Engine::new(&settings::config(Allocation::Pooled)).or_else(|error| {
-                tracing::info!(%error, "no pool of sandboxes: they are allocated one by one");
-                wasmtime::Engine::new(&settings::config(Allocation::OnDemand))
-            }),
-        }
-        .map_err(EngineError::Unsupported)?;
+            .or_else(|error| match allocation {
+                Allocation::Pooled { .. } => {
+                    tracing::info!(%error, "no pool of sandboxes: they are allocated one by one");
+                    wasmtime::Engine::new(&settings::config(Allocation::OnDemand))
+                }
+                Allocation::OnDemand => Err(error),
+            })
+            .map_err(EngineError::Unsupported)?;
         let cache = cache.and_then(|folder| {
             Cache::open(&folder)
                 .inspect_err(|error| tracing::warn!(%error, "compiled components are not kept"))
@@ -167,10 +168,7 @@ impl Engine {
     }
 
     /// A store whose guest yields at every tick.
-    pub(crate) fn store<T: 'static>(&self, data: T, share: fn(&mut T) -> &mut Share) -> Store<T>
-    where
-        T: Yields,
-    {
+    pub(crate) fn store<T: Yields + 'static>(&self, data: T, share: fn(&mut T) -> &mut Share) -> Store<T> {
         let mut store = Store::new(&self.wasmtime, data);
         store.limiter(move |data| share(data));
         store.set_hostcall_fuel(HOSTCALL_BYTES);

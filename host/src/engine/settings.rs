@@ -8,6 +8,10 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 /// sandboxes reserve about 50 TiB of it.
 pub(crate) const MAX_SANDBOXES: u32 = 12_000;
 
+/// How many sandboxes can be alive at once where nothing else is asked for. The pool protects a guard page for each
+/// when it is made.
+pub(crate) const DEFAULT_SANDBOXES: u32 = 1_000;
+
 /// The address space of one linear memory: all that a 32-bit program can address, so that no bounds check is needed.
 const MEMORY_RESERVATION: u64 = 4 << 30;
 
@@ -31,7 +35,10 @@ const TABLE_ELEMENTS: usize = 20_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Allocation {
     /// From a pool that is reserved ahead: the fastest, and needs much address space.
-    Pooled,
+    Pooled {
+        /// How many sandboxes it has room for.
+        sandboxes: u32,
+    },
     /// One by one, for a platform or a process whose address space is limited. Each memory reserves only what the
     /// environment may use, at the price of bounds checks.
     OnDemand,
@@ -63,14 +70,14 @@ pub(crate) fn config(allocation: Allocation) -> Config {
     config.async_stack_size(FIBER_STACK);
 
     match allocation {
-        Allocation::Pooled => {
+        Allocation::Pooled { sandboxes } => {
             config.memory_reservation(MEMORY_RESERVATION);
-            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+            config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(sandboxes)));
         }
         Allocation::OnDemand => {
-            // Nothing is reserved beyond what a memory has: it moves when it grows, which every process can afford.
-            config.memory_reservation(0);
-            config.memory_reservation_for_growth(1 << 20);
+            // A memory that outgrows this reservation moves, which costs a copy and every process can afford.
+            config.memory_reservation(128 << 20);
+            config.memory_reservation_for_growth(128 << 20);
             config.memory_guard_size(64 << 10);
             config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
         }
@@ -78,14 +85,14 @@ pub(crate) fn config(allocation: Allocation) -> Config {
     config
 }
 
-fn pool() -> PoolingAllocationConfig {
+fn pool(sandboxes: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(MAX_SANDBOXES);
+    pool.total_component_instances(sandboxes);
     // A Rust component is four core instances: its module, the adapter's shim, the fix-ups and itself.
-    pool.total_core_instances(MAX_SANDBOXES * 4);
-    pool.total_memories(MAX_SANDBOXES);
-    pool.total_tables(MAX_SANDBOXES * 2);
-    pool.total_stacks(MAX_SANDBOXES);
+    pool.total_core_instances(sandboxes.max(16) * 4);
+    pool.total_memories(sandboxes.max(2));
+    pool.total_tables(sandboxes.max(16) * 2);
+    pool.total_stacks(sandboxes);
     pool.max_memory_size(usize::try_from(MEMORY_RESERVATION).unwrap_or(usize::MAX));
     pool.table_elements(TABLE_ELEMENTS);
     pool.max_core_instances_per_component(64);

@@ -84,7 +84,8 @@ impl Drop for Ticker {
 }
 
 fn run(shared: &Shared, tick: impl Fn()) {
-    let mut idle = 0;
+    // Nothing runs yet: it begins by sleeping.
+    let mut idle = LINGER_TICKS + 1;
     while !shared.stop.load(Ordering::SeqCst) {
         if shared.running.load(Ordering::SeqCst) == 0 {
             idle += 1;
@@ -113,7 +114,11 @@ mod tests {
     #[test]
     fn it_parks_when_nothing_runs_and_ticks_again_when_something_does() {
         let (tick, ticks) = mpsc::channel();
-        let ticker = Ticker::start(move || drop(tick.send(()))).expect("a thread can be started");
+        let ticker = Ticker::start(move || {
+            // Nobody listens any more once the test is over.
+            let _ = tick.send(());
+        })
+        .expect("a thread can be started");
         // It parks after a bounded number of ticks.
         let limit = LINGER_TICKS as usize * 100;
         for _ in 0..limit {

@@ -12,6 +12,7 @@ use lambox_lifecycle::{Exit, Program, Timestamp};
 use super::state::{Command, EnvironmentApi, Shared};
 use super::tasks::{TaskEnd, Tasks, Turn};
 use super::{Plan, RUNTIME_API_PORT};
+use crate::clock::Sleep;
 use crate::engine::Engine;
 use crate::function::Code;
 use crate::log::LogSource;
@@ -45,7 +46,7 @@ pub(super) struct Driver {
 
 /// Wakes the driver at an instant.
 #[derive(Default)]
-struct Alarm(Option<(Timestamp, Pin<Box<dyn Future<Output = ()> + Send + Sync>>)>);
+struct Alarm(Option<(Timestamp, Sleep)>);
 
 impl std::fmt::Debug for Alarm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -251,7 +252,7 @@ async fn serve(listener: Arc<TcpListener>, apis: Apis<EnvironmentApi>) -> Option
             continue;
         }
         let accepted = {
-            let accept = pin!(std::future::poll_fn(|context| listener.poll_accept(context)));
+            let accept = pin!(listener.accept());
             if connections.is_empty() {
                 accept.await
             } else {

@@ -41,6 +41,7 @@ pub(crate) struct Plan {
     pub(crate) memory_bytes: usize,
     pub(crate) runtime: ProgramPlan,
     pub(crate) extensions: Vec<ProgramPlan>,
+    pub(crate) network: NetworkPolicy,
     pub(crate) sink: Option<Sink>,
 }
 
@@ -98,7 +99,7 @@ impl ExecutionEnvironment {
         let shared = Shared::new(plan.config.clone(), clock, budget, plan.sink.clone());
         let of_denials = Arc::downgrade(&shared);
         let network = Network::new(
-            NetworkPolicy::deny_all(),
+            plan.network.clone(),
             Arc::new(move |denied| {
                 if let Some(shared) = of_denials.upgrade() {
                     shared.log(LogSource::Simulator(denied.to_string()));
@@ -253,6 +254,11 @@ impl ExecutionEnvironment {
         let address = listener.local_addr();
         self.listeners.lock().push(listener);
         Ok(address)
+    }
+
+    /// Its APIs as a service, to be mounted elsewhere or called in process.
+    pub fn runtime_api(&self) -> axum::Router {
+        http::router(EnvironmentApi(Arc::clone(&self.shared)))
     }
 
     /// Connects to a port on which a guest listens.

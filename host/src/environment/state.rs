@@ -159,7 +159,9 @@ impl Shared {
     pub(super) fn take_back_commands(&self, program: Program) -> bool {
         let mut state = self.state.lock();
         let killed = state.commands.contains(&Command::Kill(program));
-        state.commands.retain(|command| !matches!(command, Command::Kill(of) | Command::Terminate(of) if *of == program));
+        state
+            .commands
+            .retain(|command| !matches!(command, Command::Kill(of) | Command::Terminate(of) if *of == program));
         killed
     }
 
@@ -189,6 +191,21 @@ impl Shared {
                 None => LogSource::Function(line),
             },
         });
+    }
+
+    /// The last lines that a program wrote and that belong to no invocation that has ended, the newest first.
+    pub(crate) fn last_lines(&self, program: Program, count: usize) -> Vec<Bytes> {
+        let name = match program {
+            Program::Runtime => None,
+            Program::Extension(index) => self.config.extensions.get(index),
+        };
+        let state = self.state.lock();
+        let lines = state.journal.newest_first().filter_map(|entry| match &entry.source {
+            LogSource::Function(line) if name.is_none() => Some(line.clone()),
+            LogSource::Extension(by, line) if Some(by) == name => Some(line.clone()),
+            _ => None,
+        });
+        lines.take(count).collect()
     }
 
     /// Ready as soon as `condition` holds for the rules; `None` if the environment ends before.
@@ -236,7 +253,7 @@ impl Shared {
     pub(super) fn abandon(&self) {
         let mut state = self.state.lock();
         state.ended = true;
-        self.settle(&mut state);
+        Self::settle(&mut state);
     }
 
     /// The environment has ended.
@@ -261,7 +278,11 @@ impl Shared {
         }
         self.perform(state, reading.now);
         self.admit(state);
-        if state.core.poll_timeout().is_some_and(|next| due.is_none_or(|due| next < due)) {
+        if state
+            .core
+            .poll_timeout()
+            .is_some_and(|next| due.is_none_or(|due| next < due))
+        {
             // The environment's task sleeps until a later instant, where it was a native program that called.
             self.bell.ask_attention();
         }
@@ -331,7 +352,7 @@ impl Shared {
                 }
                 Effect::Ended => {
                     state.ended = true;
-                    self.settle(state);
+                    Self::settle(state);
                     self.bell.ask_attention();
                 }
             }
@@ -339,7 +360,7 @@ impl Shared {
     }
 
     /// Tells all who wait for an environment that has ended.
-    fn settle(&self, state: &mut State) {
+    fn settle(state: &mut State) {
         if let Some(progress) = state.current.take() {
             progress.abandon();
         }

@@ -13,8 +13,10 @@ use uuid::Uuid;
 
 pub use self::memory_size::{MemorySize, MemorySizeError};
 pub use self::timeout::{FunctionTimeout, FunctionTimeoutError};
+use crate::clock::RealClock;
 use crate::environment::{ExecutionEnvironment, Plan, ProgramPlan};
 use crate::log::{LogSink, Sink};
+use crate::network::{Grant, NetworkPolicy};
 use crate::sandbox::Prepared;
 use crate::simulator::Simulator;
 
@@ -99,6 +101,15 @@ pub enum FunctionError {
         /// Why.
         reason: &'static str,
     },
+    /// What is granted of the network cannot be read.
+    #[error(
+        "`{given}` names no host to be reached; write `example.com`, `*.example.com`, `192.0.2.1` or `[2001:db8::1]`, with \
+         `:443` behind it for one port"
+    )]
+    NetworkGrant {
+        /// What was given.
+        given: String,
+    },
     /// The environment variables are too long.
     #[error(
         "the environment variables have {bytes} bytes, and a function's own have at most {}",
@@ -124,6 +135,7 @@ pub struct FunctionBuilder {
     variables: BTreeMap<String, String>,
     runtime: Option<Code>,
     extensions: Vec<(String, Code)>,
+    network: Vec<String>,
     sink: Option<Sink>,
 }
 
@@ -143,6 +155,7 @@ impl FunctionBuilder {
             variables: BTreeMap::new(),
             runtime: None,
             extensions: Vec::new(),
+            network: Vec::new(),
             sink: None,
         }
     }
@@ -225,6 +238,17 @@ impl FunctionBuilder {
         self
     }
 
+    /// Lets guests connect over TCP to a host outside: `example.com`, `*.example.com` for the names below it, or an
+    /// address; all its ports, or one after a colon (`example.com:443`, `[2001:db8::1]:80`). Without a grant, nothing
+    /// outside can be reached.
+    ///
+    /// A guest has no TLS of Lambox's: over `wasi:http` it reaches `http` servers only.
+    #[must_use]
+    pub fn allow_network(mut self, host: impl Into<String>) -> Self {
+        self.network.push(host.into());
+        self
+    }
+
     /// Hands every entry of the log to `sink` as it is written.
     #[must_use]
     pub fn log_sink(mut self, sink: Arc<dyn LogSink>) -> Self {
@@ -257,6 +281,11 @@ impl FunctionBuilder {
             .sum();
         if bytes > variables::MAX_VARIABLES_BYTES {
             return Err(FunctionError::VariablesTooLong { bytes });
+        }
+        let mut network = NetworkPolicy::deny_all();
+        for given in self.network {
+            let grant = Grant::parse(&given).ok_or(FunctionError::NetworkGrant { given })?;
+            network = network.grant(grant);
         }
         let date = jiff::Timestamp::now()
             .to_zoned(jiff::tz::TimeZone::UTC)
@@ -300,6 +329,7 @@ impl FunctionBuilder {
                     variables: of_extensions.clone(),
                 })
                 .collect(),
+            network,
             sink: self.sink,
         };
         Ok(Function {
@@ -351,7 +381,8 @@ impl Function {
     ///
     /// Outside of a tokio runtime with its timer enabled, in which the environment is to run.
     pub fn environment(&self) -> ExecutionEnvironment {
-        ExecutionEnvironment::start(self.simulator.engine(), &self.plan, self.simulator.clock())
+        // Each environment's clock begins with it: where a test has paused tokio's, that is the one to be followed.
+        ExecutionEnvironment::start(self.simulator.engine(), &self.plan, Arc::new(RealClock::new()))
     }
 
     /// The configuration by which the rules work.

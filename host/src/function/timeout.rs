@@ -27,7 +27,7 @@ impl FunctionTimeout {
     /// 1 millisecond. The service's own minimum is 1 second.
     pub const MIN: Self = Self(Duration::from_millis(1));
     /// 900 seconds.
-    pub const MAX: Self = Self(Duration::from_secs(900));
+    pub const MAX: Self = Self(Duration::from_mins(15));
     /// 3 seconds.
     pub const DEFAULT: Self = Self(Duration::from_secs(3));
 

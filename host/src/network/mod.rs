@@ -41,16 +41,17 @@ use parking_lot::Mutex;
 
 pub(crate) use self::address::{Family, SERVICE_ADDRESS};
 pub(crate) use self::error::NetworkError;
-pub(crate) use self::limits::{
-    DATAGRAM_QUEUE_CAPACITY, DEFAULT_BACKLOG, MAX_BACKLOG, MAX_BUFFERED_BYTES, MAX_DATAGRAM, MAX_SOCKETS,
-    NetworkLimits, PIPE_CAPACITY,
-};
+#[cfg(test)]
+pub(crate) use self::limits::MAX_DATAGRAM;
+pub(crate) use self::limits::{DATAGRAM_QUEUE_CAPACITY, DEFAULT_BACKLOG, MAX_BACKLOG, NetworkLimits, PIPE_CAPACITY};
 pub(crate) use self::listener::TcpListener;
-pub(crate) use self::policy::{Denied, Grant, HostPattern, NetworkPolicy, Operation, Ports};
+pub(crate) use self::policy::{Denied, Grant, NetworkPolicy, Operation};
+#[cfg(test)]
+pub(crate) use self::policy::{HostPattern, Ports};
 pub(crate) use self::resolve::Resolving;
 pub(crate) use self::socket::{Connecting, TcpSocket};
 pub(crate) use self::stream::{MAX_CHUNK, TcpStream};
-pub(crate) use self::udp::{Datagram, UdpSocket};
+pub(crate) use self::udp::UdpSocket;
 
 use self::connection::{Connection, Side};
 use self::limits::{Budget, Reservation, SCARCE_DATAGRAM_QUEUE_CAPACITY, SCARCE_PIPE_CAPACITY, SocketPermit};
@@ -171,9 +172,15 @@ impl Network {
             (state.tcp.all_open(), state.udp.all_open(), connections)
         };
         // Outside the lock: what is dropped on the way takes itself off the state.
-        backlogs.iter().for_each(|backlog| backlog.close());
-        inboxes.iter().for_each(|inbox| inbox.close());
-        connections.iter().for_each(|connection| connection.reset());
+        for backlog in backlogs {
+            backlog.close();
+        }
+        for inbox in inboxes {
+            inbox.close();
+        }
+        for connection in connections {
+            connection.reset();
+        }
     }
 
     fn report(&self, denied: Denied) {

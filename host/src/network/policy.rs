@@ -47,6 +47,53 @@ pub(crate) struct Grant {
     pub(crate) ports: Ports,
 }
 
+impl Grant {
+    /// Reads `HOST`, `*.HOST` or an address, with `:PORT` behind it for one port.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if let Ok(ip) = text.parse() {
+            return Some(Self {
+                host: HostPattern::Address(ip),
+                ports: Ports::All,
+            });
+        }
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) => (host, Some(port.parse().ok().filter(|port| *port != 0)?)),
+            None => (text, None),
+        };
+        let ports = port.map_or(Ports::All, |port| Ports::Only(vec![port]));
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(host);
+        if let Ok(ip) = bare.parse() {
+            return Some(Self {
+                host: HostPattern::Address(ip),
+                ports,
+            });
+        }
+        let (name, is_below) = host.strip_prefix("*.").map_or((host, false), |name| (name, true));
+        let is_label = |label: &str| {
+            !label.is_empty()
+                && label.len() < 64
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        };
+        if name.len() > 253 || !name.split('.').all(is_label) {
+            return None;
+        }
+        let name = name.to_ascii_lowercase();
+        Some(Self {
+            host: if is_below {
+                HostPattern::Below(name)
+            } else {
+                HostPattern::Name(name)
+            },
+            ports,
+        })
+    }
+}
+
 /// The host of a grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HostPattern {

@@ -30,11 +30,6 @@ impl TcpSocket {
         }
     }
 
-    /// The family it was made for.
-    pub(crate) fn family(&self) -> Family {
-        self.family
-    }
-
     /// The address it is bound to, if it is.
     pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
         self.lease.as_ref().map(PortLease::address)

@@ -1,7 +1,6 @@
 //! Datagrams on the virtual loopback.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
@@ -199,9 +198,10 @@ impl UdpSocket {
     /// # Errors
     ///
     /// As [`try_recv`](Self::try_recv).
+    #[cfg(test)]
     pub(crate) async fn recv(&self) -> Result<Datagram, NetworkError> {
         let bound = self.bound()?;
-        poll_fn(|context| bound.inbox.poll_take(Some(context))).await
+        std::future::poll_fn(|context| bound.inbox.poll_take(Some(context))).await
     }
 }
 

@@ -1,15 +1,15 @@
 //! A guest's outgoing HTTP requests over `wasi:http`.
 //!
-//! Those to the Runtime API go to its router without a connection; those to a listener of the same environment go
-//! through the virtual loopback; the rest is outside, which nothing is granted.
+//! Those to the Runtime API are answered without a connection; all others go over the environment's network, through the
+//! virtual loopback or, where the policy grants it, outside.
 
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::future::{Either, select};
-use http::uri::{Authority, Scheme};
+use http::uri::Scheme;
 use http::{Request, Response, Uri};
 use http_body_util::BodyExt as _;
 use hyper_util::rt::TokioIo;
@@ -17,7 +17,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::environment::{EnvironmentApi, RUNTIME_API_PORT, Shared};
 use crate::log::LogSource;
-use crate::network::Network;
+use crate::network::{Family, Network, NetworkError, SERVICE_ADDRESS, TcpStream};
 use crate::transport::http::Apis;
 
 /// What sending a request comes to: the response, and the work that goes on while its body is read.
@@ -48,25 +48,28 @@ impl Outgoing {
         let authority = request.uri().authority().cloned().ok_or(Error::HttpRequestUriInvalid)?;
         let secure = request.uri().scheme() == Some(&Scheme::HTTPS);
         let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        if !self.is_own(&authority) {
-            self.shared.log(LogSource::Simulator(format!(
-                "denied: an HTTP request to {authority}; nothing outside the execution environment is granted"
-            )));
-            return Err(Error::HttpRequestDenied);
-        }
         if secure {
-            // Inside the environment nothing speaks TLS.
+            self.shared.log(LogSource::Simulator(format!(
+                "request to https://{authority} denied: over wasi:http there is no TLS, use http"
+            )));
             return Err(Error::TlsProtocolError);
         }
+        let host = authority.host().to_ascii_lowercase();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
         // A server is asked for the path; where it is has been dealt with.
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         *request.uri_mut() = path.parse::<Uri>().map_err(|_| Error::HttpRequestUriInvalid)?;
-        if port == RUNTIME_API_PORT {
+        if port == RUNTIME_API_PORT && is_own(host) {
             let response = self.apis.respond(request).await;
             let response = response.map(|body| body.map_err(|never| match never {}).boxed_unsync());
             return Ok((response, Box::new(std::future::ready(Ok(())))));
         }
-        let stream = self.network.dial(port).map_err(|_| Error::ConnectionRefused)?;
+        let stream = connect(&self.network, host, port).await.map_err(|error| match error {
+            NetworkError::AccessDenied | NetworkError::NameUnresolvable => Error::HttpRequestDenied,
+            NetworkError::TimedOut => Error::ConnectionTimeout,
+            NetworkError::TooManySockets | NetworkError::OutOfBuffers => Error::ConnectionLimitReached,
+            _ => Error::ConnectionRefused,
+        })?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let mut connection = Box::new(connection);
         let response = {
@@ -79,13 +82,31 @@ impl Outgoing {
         let response = response.map(|body| body.map_err(Error::from).boxed_unsync());
         Ok((response, Box::new(async move { connection.await.map_err(Error::from) })))
     }
+}
 
-    /// Whether this authority is the environment itself.
-    fn is_own(&self, authority: &Authority) -> bool {
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        match host.parse::<IpAddr>() {
-            Ok(address) => address.is_loopback(),
-            Err(_) => Network::is_own_name(&host.to_ascii_lowercase()),
+/// Whether this host is the environment itself.
+fn is_own(host: &str) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback() || address == SERVICE_ADDRESS,
+        Err(_) => Network::is_own_name(host),
+    }
+}
+
+/// Connects to a host, by the network's policy.
+async fn connect(network: &Network, host: &str, port: u16) -> Result<TcpStream, NetworkError> {
+    if is_own(host) {
+        return network.dial(port);
+    }
+    let mut result = Err(NetworkError::NameUnresolvable);
+    for address in network.resolve(host).wait().await? {
+        result = network
+            .tcp_socket(Family::of(address))?
+            .connect(SocketAddr::new(address, port))
+            .wait()
+            .await;
+        if result.is_ok() {
+            break;
         }
     }
+    result
 }

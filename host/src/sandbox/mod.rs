@@ -1,5 +1,6 @@
 //! What one guest sees: its WASI, its clocks, its output, its network, and the host functions.
 
+mod advice;
 mod clocks;
 mod http;
 pub(crate) mod sockets;
@@ -229,6 +230,7 @@ pub(crate) fn run(
             stdout.finish();
             stderr.finish();
             let exit = exit(store.data(), ended);
+            advice::on_end(&store.data().shared, store.data().program, &exit);
             // A guest's sockets are closed when it ends, not when its end is noticed.
             drop(store);
             exit
@@ -294,18 +296,28 @@ fn exit(guest: &Guest, ended: wasmtime::Result<Result<(), ()>>) -> Exit {
             Exit::OutOfMemory
         }
         Stopped::Trap(trap, error) => {
-            tell(format!("{who} was killed: {error:#}"));
+            tell(format!("{who} was killed: {trap}{}", backtrace(&error)));
             Exit::Signal(signal(trap))
         }
         Stopped::Host(error) => {
             if error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>().is_some() {
                 let text = format!("{who} cannot be started: as many sandboxes are alive as this process can have");
                 tell(text.clone());
-                return Exit::LaunchFailed(text);
+                return Exit::HostFault(text);
             }
             tell(format!("{who} was killed: {error:#}"));
             Exit::Signal("killed")
         }
+    }
+}
+
+/// Where a guest was when it trapped, on lines of its own; nothing where its functions' names were stripped.
+fn backtrace(error: &wasmtime::Error) -> String {
+    match error.downcast_ref::<wasmtime::WasmBacktrace>() {
+        Some(backtrace) if backtrace.frames().iter().any(|frame| frame.func_name().is_some()) => {
+            format!("\n{}", backtrace.to_string().trim_end())
+        }
+        _ => String::new(),
     }
 }
 

@@ -96,11 +96,6 @@ impl Failure {
         match self {
             Self::Handler(report) | Self::Init(report) => known_error_type(report.error_type.as_deref()),
             Self::Timeout => "Sandbox.Timedout".into(),
-            Self::RuntimeExit(Exit::HostFault(_))
-            | Self::ExtensionExit {
-                exit: Exit::HostFault(_),
-                ..
-            } => "Sandbox.Failure".into(),
             Self::RuntimeExit(Exit::LaunchFailed(_)) => "Runtime.InvalidEntrypoint".into(),
             Self::RuntimeExit(Exit::Status(_) | Exit::Signal(_) | Exit::OutOfMemory) => "Runtime.ExitError".into(),
             Self::ExtensionExit {
@@ -116,7 +111,12 @@ impl Failure {
             Self::ResponseTooLarge => "Function.ResponseSizeTooLarge".into(),
             Self::InvalidResponseMode => "Runtime.InvalidResponseModeHeader".into(),
             Self::TruncatedResponse => "Runtime.TruncatedResponse".into(),
-            Self::Shutdown => "Sandbox.Failure".into(),
+            Self::Shutdown
+            | Self::RuntimeExit(Exit::HostFault(_))
+            | Self::ExtensionExit {
+                exit: Exit::HostFault(_),
+                ..
+            } => "Sandbox.Failure".into(),
         }
     }
 

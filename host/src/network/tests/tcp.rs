@@ -321,7 +321,7 @@ async fn megabytes_cross_between_threads_both_ways_at_once() {
         }));
     }
     for end in ends {
-        tokio::time::timeout(Duration::from_secs(60), end)
+        tokio::time::timeout(Duration::from_mins(1), end)
             .await
             .expect("nobody waits for ever")
             .unwrap();

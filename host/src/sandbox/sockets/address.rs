@@ -34,6 +34,7 @@ impl From<IpAddr> for IpAddress {
     }
 }
 
+#[expect(clippy::many_single_char_names, reason = "the eight groups of an address")]
 fn v6((a, b, c, d, e, f, g, h): Ipv6Address) -> Ipv6Addr {
     Ipv6Addr::new(a, b, c, d, e, f, g, h)
 }

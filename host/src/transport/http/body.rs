@@ -70,19 +70,21 @@ impl<'a, B: Body<Data = Bytes>> RequestBody<'a, B> {
         Ok(whole.freeze())
     }
 
-    /// Reads on without keeping anything, so that the sender comes to see the answer.
-    pub(super) async fn drain(mut self) {
+    /// Reads on without keeping anything, so that the sender comes to see the answer. Tells whether it came to the end:
+    /// if not, nothing more can be read from the connection.
+    pub(super) async fn drain(mut self) -> bool {
         let mut left = MAX_DRAINED_BYTES;
-        if self.held_back || self.body.size_hint().lower() > left {
-            return;
-        }
         while !self.body.is_end_stream() {
+            if self.held_back || self.body.size_hint().lower() > left {
+                return false;
+            }
             match self.data().await {
                 Ok(Some(data)) if data.len() as u64 <= left => left -= data.len() as u64,
-                // Too long, at its end, or broken: the answer is all that is left to send.
-                Ok(_) | Err(_) => return,
+                Ok(None) => return true,
+                Ok(Some(_)) | Err(_) => return false,
             }
         }
+        true
     }
 
     /// The next piece of data; none at the end.

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::response::IntoResponse;
 use bytes::Bytes;
+use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body::Body;
@@ -44,8 +45,12 @@ impl<A: Api> Apis<A> {
         let (head, body) = request.into_parts();
         let body = pin!(body);
         let mut body = RequestBody::new(&head.headers, body);
-        let response = self.dispatch(&head, &mut body).await;
-        body.drain().await;
+        let mut response = self.dispatch(&head, &mut body).await;
+        if !body.drain().await {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
 

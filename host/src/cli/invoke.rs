@@ -1,0 +1,484 @@
+//! `lambox invoke`: a function's environment, some invocations in it, and its shutdown.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use clap::{Args, ValueEnum};
+use lambox::{
+    Component, ConfigurationError, EngineError, Exit, FailureCause, Function, FunctionTimeout, InvokeError,
+    InvokeRequest, InvokeResult, LoadError, LogFormat, MemorySize, Simulator,
+};
+
+use super::payload::{Payload, PayloadError};
+use super::terminal::{self, StderrLog};
+use super::{builtin, exit_code};
+
+/// Invoke a function and print its answer
+///
+/// Starts an execution environment with the function and its extensions, invokes it, and shuts it down. The payload of
+/// the answer, or of the function's error, goes to standard output as a line; the log with its START, END and REPORT
+/// lines goes to standard error as it is written.
+///
+/// The status is that of the first invocation that failed.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = examples(), after_long_help = format!("{}\n\n{}", examples(), exit_code::help()))]
+pub(super) struct Arguments {
+    /// The function: a component for wasm32-wasip2 or a module for wasm32-wasip1 [default: a built-in `hello`]
+    component: Option<PathBuf>,
+
+    /// An extension's component, repeatable; its name is the file's, without `.wasm`
+    #[arg(short = 'x', long = "extension", value_name = "COMPONENT")]
+    extensions: Vec<PathBuf>,
+
+    /// The payload, a JSON text [default: {}]
+    #[arg(
+        short,
+        long,
+        value_name = "JSON",
+        allow_hyphen_values = true,
+        conflicts_with = "data_file"
+    )]
+    data: Option<String>,
+
+    /// A file with the payload; `-` is standard input
+    #[arg(short = 'F', long, value_name = "PATH")]
+    data_file: Option<PathBuf>,
+
+    /// The memory that function and extensions have together, 128 to 4096 MB
+    #[arg(long, value_name = "MB", default_value_t = MemorySizeArgument(MemorySize::DEFAULT))]
+    memory_size: MemorySizeArgument,
+
+    /// How long an invocation may take, as `3s`, `1500ms` or `2m`; at most 15 minutes
+    #[arg(long, value_name = "TIME", default_value_t = FunctionTimeout::DEFAULT)]
+    timeout: FunctionTimeout,
+
+    /// An environment variable of the function's, repeatable
+    #[arg(short, long = "env", value_name = "NAME=VALUE")]
+    env: Vec<Variable>,
+
+    /// The function's name [default: the component's file name]
+    #[arg(long, value_name = "NAME")]
+    function_name: Option<String>,
+
+    /// The function's handler, `_HANDLER`
+    #[arg(long, value_name = "HANDLER")]
+    handler: Option<String>,
+
+    /// Invoke this many times, one after the other, in the same environment
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    repeat: u32,
+
+    /// How the platform writes its lines of the log
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormatArgument::Text)]
+    log_format: LogFormatArgument,
+}
+
+fn examples() -> String {
+    "Examples:
+  lambox invoke -d '{\"name\":\"Ada\"}'                    the built-in function
+  lambox invoke hello.wasm -x telemetry.wasm          a function with an extension
+  lambox invoke hello.wasm -F event.json --repeat 3   one cold start, two warm invocations
+  lambox invoke hello.wasm -e TABLE=users --memory-size 512 --timeout 10s
+  jq .detail event.json | lambox invoke hello.wasm -F - 2>log.txt | jq .message"
+        .to_owned()
+}
+
+/// A memory size as the command line writes it, without its unit.
+#[derive(Clone, Copy, Debug)]
+struct MemorySizeArgument(MemorySize);
+
+impl std::str::FromStr for MemorySizeArgument {
+    type Err = lambox::MemorySizeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for MemorySizeArgument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_mb().fmt(f)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogFormatArgument {
+    /// START, END and REPORT lines
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// `NAME=VALUE`; which names there can be is the function's affair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Variable {
+    name: String,
+    value: String,
+}
+
+impl std::str::FromStr for Variable {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, value)) => Ok(Self {
+                name: name.to_owned(),
+                value: value.to_owned(),
+            }),
+            None => Err("there is no `=` between its name and its value; write NAME=VALUE".to_owned()),
+        }
+    }
+}
+
+/// Where a function's code is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Source {
+    Builtin,
+    File(PathBuf),
+}
+
+/// What is to be done: the arguments with all that they leave open decided.
+#[derive(Clone, Debug)]
+struct Plan {
+    function_name: String,
+    handler: Option<String>,
+    source: Source,
+    extensions: Vec<(String, PathBuf)>,
+    payload: Payload,
+    memory_size: MemorySize,
+    timeout: FunctionTimeout,
+    variables: Vec<Variable>,
+    log_format: LogFormat,
+    repeat: u32,
+}
+
+impl From<Arguments> for Plan {
+    fn from(arguments: Arguments) -> Self {
+        let source = arguments.component.map_or(Source::Builtin, Source::File);
+        let function_name = arguments.function_name.unwrap_or_else(|| match &source {
+            Source::Builtin => builtin::NAME.to_owned(),
+            Source::File(path) => function_name_of(path),
+        });
+        let payload = match (arguments.data, arguments.data_file) {
+            (Some(text), _) => Payload::Text(text),
+            (None, Some(path)) if path.as_os_str() == "-" => Payload::Stdin,
+            (None, Some(path)) => Payload::File(path),
+            (None, None) => Payload::Text(Payload::DEFAULT.to_owned()),
+        };
+        Self {
+            function_name,
+            handler: arguments.handler,
+            source,
+            extensions: arguments
+                .extensions
+                .into_iter()
+                .map(|path| (base_name(&path), path))
+                .collect(),
+            payload,
+            memory_size: arguments.memory_size.0,
+            timeout: arguments.timeout,
+            variables: arguments.env,
+            log_format: match arguments.log_format {
+                LogFormatArgument::Text => LogFormat::Text,
+                LogFormatArgument::Json => LogFormat::Json,
+            },
+            repeat: arguments.repeat,
+        }
+    }
+}
+
+/// A component's file name without `.wasm`: by what is left an extension registers.
+fn base_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.strip_suffix(".wasm").unwrap_or(&name).to_owned()
+}
+
+/// A component's file name as a function's, which has fewer letters to choose from.
+fn function_name_of(path: &Path) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
+    let name: String = base_name(path).chars().map(letter).take(64).collect();
+    // A path such as `..` has no file name; that it gives no name is not what is wrong with it.
+    if name.is_empty() { "function".to_owned() } else { name }
+}
+
+/// Why there was no invocation, or none to the end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(
+        "the {role} cannot be loaded: there is no file `{}`; a component is built with `cargo build --release --target \
+         wasm32-wasip2`",
+        .path.display()
+    )]
+    Missing { role: &'static str, path: PathBuf },
+    #[error("the {role} cannot be loaded: `{}` is a folder; name the `.wasm` file in it", .path.display())]
+    Folder { role: &'static str, path: PathBuf },
+    #[error("the {role} cannot be loaded")]
+    Load { role: &'static str, source: LoadError },
+    #[error("the built-in function does not run")]
+    Builtin(#[source] lambox::ComponentError),
+    #[error(transparent)]
+    Configuration(#[from] ConfigurationError),
+    #[error(transparent)]
+    Invoke(#[from] InvokeError),
+    #[error("the answer cannot be written to standard output")]
+    Stdout(#[source] io::Error),
+    #[error("the event loop cannot be started")]
+    EventLoop(#[source] io::Error),
+}
+
+impl Error {
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Missing { .. }
+            | Self::Folder { .. }
+            | Self::Load { .. }
+            | Self::Configuration(ConfigurationError::ExtensionWithoutMain { .. }) => exit_code::COMPONENT,
+            Self::Payload(_) | Self::Configuration(_) => exit_code::USAGE,
+            Self::Engine(_) | Self::Builtin(_) | Self::Invoke(_) | Self::Stdout(_) | Self::EventLoop(_) => {
+                exit_code::INTERNAL
+            }
+        }
+    }
+}
+
+/// Does what the arguments say, and says how to exit.
+pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
+    let plan = Plan::from(arguments);
+    // The cheapest to find wrong is looked at first.
+    let payload = plan.payload.clone().read()?;
+    let function = function(&plan)?;
+    // One thread is enough for one environment, and started sooner than several.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::EventLoop)?;
+    let code = runtime.block_on(invoke(&function, &payload, plan.repeat));
+    // What a guest's blocking call still does on another thread is not waited for.
+    runtime.shutdown_background();
+    code
+}
+
+fn function(plan: &Plan) -> Result<Function, Error> {
+    // One environment has eleven programs at most; room for thousands takes longer to lay out than an invocation takes.
+    let simulator = Simulator::builder().max_sandboxes(32).build()?;
+    let runtime = match &plan.source {
+        Source::Builtin => simulator.component(builtin::COMPONENT).map_err(Error::Builtin)?,
+        Source::File(path) => load(&simulator, "function", path)?,
+    };
+    let mut builder = simulator
+        .function(&plan.function_name)
+        .runtime(runtime)
+        .memory_size(plan.memory_size)
+        .timeout(plan.timeout)
+        .log_sink(Arc::new(StderrLog::new(plan.log_format)));
+    for (name, path) in &plan.extensions {
+        builder = builder.extension(name, load(&simulator, "extension", path)?);
+    }
+    for Variable { name, value } in &plan.variables {
+        builder = builder.env(name, value);
+    }
+    if let Some(handler) = &plan.handler {
+        builder = builder.handler(handler);
+    }
+    Ok(builder.build()?)
+}
+
+fn load(simulator: &Simulator, role: &'static str, path: &Path) -> Result<Component, Error> {
+    simulator.component_file(path).map_err(|source| {
+        let kind = if let LoadError::Unreadable { source, .. } = &source {
+            Some(source.kind())
+        } else {
+            None
+        };
+        let path = path.to_owned();
+        match kind {
+            Some(io::ErrorKind::NotFound) => Error::Missing { role, path },
+            Some(io::ErrorKind::IsADirectory) => Error::Folder { role, path },
+            _ => Error::Load { role, source },
+        }
+    })
+}
+
+/// Invokes a function some times in one environment, which it shuts down; says how to exit.
+async fn invoke(function: &Function, payload: &Bytes, repeat: u32) -> Result<u8, Error> {
+    let environment = function.environment();
+    let mut code = exit_code::SUCCESS;
+    let mut ended = Ok(());
+    for _ in 0..repeat {
+        let result = match environment.invoke(InvokeRequest::new(payload.clone())).await {
+            Ok(result) => result,
+            Err(error) => {
+                ended = Err(error.into());
+                break;
+            }
+        };
+        if code == exit_code::SUCCESS {
+            code = exit_code::of_result(&result);
+        }
+        let written = terminal::write_payload(result.payload());
+        if let Some(sentence) = failure(&result, function) {
+            terminal::tell(&sentence);
+        }
+        match written {
+            Ok(()) => {}
+            // Whoever read the answers has had enough of them: that is no error, and a reason to stop.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+            Err(error) => {
+                ended = Err(Error::Stdout(error));
+                break;
+            }
+        }
+    }
+    environment.shutdown().await;
+    ended.map(|()| code)
+}
+
+/// What failed, where the log alone does not tell, and what can be done.
+fn failure(result: &InvokeResult, function: &Function) -> Option<String> {
+    let error = result.function_error()?;
+    let kind = &error.error_type;
+    Some(match &error.cause {
+        FailureCause::Timeout => format!(
+            "the function ran into its timeout of {:?}; `--timeout` gives it more",
+            function.config().timeout
+        ),
+        FailureCause::RuntimeExit(Exit::OutOfMemory)
+        | FailureCause::ExtensionExit {
+            exit: Exit::OutOfMemory,
+            ..
+        } => {
+            format!(
+                "the function ran out of its {} MB of memory; `--memory-size` gives it more",
+                function.config().memory_size_mb
+            )
+        }
+        FailureCause::Handler => "the handler answered with an error".to_owned(),
+        FailureCause::Init => format!("the function's initialisation failed: {kind}"),
+        FailureCause::RuntimeExit(_) => format!("the runtime ended before it answered: {kind}"),
+        FailureCause::ExtensionExit { name, .. }
+        | FailureCause::ExtensionInit { name }
+        | FailureCause::ExtensionError { name } => format!("the extension `{name}` failed: {kind}"),
+        _ => format!("the invocation failed: {kind}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn plan(arguments: &[&str]) -> Plan {
+        let line = Line::try_parse_from(["invoke"].iter().chain(arguments)).expect("the arguments are fine");
+        line.arguments.into()
+    }
+
+    fn refusal(arguments: &[&str]) -> String {
+        let error = Line::try_parse_from(["invoke"].iter().chain(arguments)).expect_err("the arguments are wrong");
+        error.to_string().lines().next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn nothing_given_is_the_built_in_function_with_the_services_defaults() {
+        let plan = plan(&[]);
+        assert_eq!((&*plan.function_name, &plan.source), ("hello", &Source::Builtin));
+        assert_eq!(plan.payload, Payload::Text("{}".to_owned()));
+        assert_eq!(
+            (plan.memory_size, plan.timeout),
+            (MemorySize::DEFAULT, FunctionTimeout::DEFAULT)
+        );
+        assert_eq!((plan.log_format, plan.repeat), (LogFormat::Text, 1));
+        assert!(plan.extensions.is_empty() && plan.variables.is_empty() && plan.handler.is_none());
+    }
+
+    #[test]
+    fn the_functions_name_is_made_of_the_files() {
+        for (path, name) in [
+            ("hello.wasm", "hello"),
+            ("a/b/my_function-2.wasm", "my_function-2"),
+            ("my.handler.wasm", "my-handler"),
+            ("größe.wasm", "gr--e"),
+            ("hello", "hello"),
+            ("..", "function"),
+            (".wasm", "function"),
+        ] {
+            assert_eq!(plan(&[path]).function_name, name, "{path}");
+        }
+        assert_eq!(plan(&[&format!("{}.wasm", "x".repeat(70))]).function_name.len(), 64);
+        assert_eq!(plan(&["a.wasm", "--function-name", "b"]).function_name, "b");
+    }
+
+    #[test]
+    fn an_extension_has_its_files_base_name() {
+        let plan = plan(&["-x", "out/log.shipper.wasm", "--extension", "probe"]);
+        let names: Vec<_> = plan.extensions.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["log.shipper", "probe"]);
+    }
+
+    #[test]
+    fn the_payload_comes_from_one_place() {
+        for (arguments, payload) in [
+            (&["-d", "{\"a\":1}"][..], Payload::Text("{\"a\":1}".to_owned())),
+            (&["-d", "-1"], Payload::Text("-1".to_owned())),
+            (&["-d", ""], Payload::Text(String::new())),
+            (&["-F", "event.json"], Payload::File("event.json".into())),
+            (&["--data-file", "-"], Payload::Stdin),
+        ] {
+            assert_eq!(plan(arguments).payload, payload);
+        }
+        assert!(refusal(&["-d", "{}", "-F", "-"]).contains("cannot be used with"));
+    }
+
+    #[test]
+    fn a_variable_is_cut_at_its_first_equals_sign() {
+        for (text, name, value) in [
+            ("A1=b", "A1", "b"),
+            ("A1=", "A1", ""),
+            ("A1=b=c", "A1", "b=c"),
+            ("=b", "", "b"),
+        ] {
+            let variable = Variable {
+                name: name.to_owned(),
+                value: value.to_owned(),
+            };
+            assert_eq!(plan(&["-e", text]).variables, [variable]);
+        }
+    }
+
+    #[test]
+    fn what_is_out_of_bounds_is_told_with_the_bounds() {
+        let refusals = [
+            &["--memory-size", "64"][..],
+            &["--memory-size", "1GB"],
+            &["--timeout", "0"],
+            &["--timeout", "16m"],
+            &["--repeat", "0"],
+            &["-e", "NAME"],
+            &["--log-format", "xml"],
+        ]
+        .map(refusal)
+        .join("\n");
+        insta::assert_snapshot!(refusals, @r#"
+    error: invalid value '64' for '--memory-size <MB>': a memory size is a whole number of MB from 128 to 4096, not 64
+    error: invalid value '1GB' for '--memory-size <MB>': a memory size is a whole number of MB from 128 to 4096, not `1GB`
+    error: invalid value '0' for '--timeout <TIME>': a timeout is from 1ms to 900s, written like `3s`, `1500ms` or `2m`, not `0`
+    error: invalid value '16m' for '--timeout <TIME>': a timeout is from 1ms to 900s, written like `3s`, `1500ms` or `2m`, not `16m`
+    error: invalid value '0' for '--repeat <N>': 0 is not in 1..=4294967295
+    error: invalid value 'NAME' for '--env <NAME=VALUE>': there is no `=` between its name and its value; write NAME=VALUE
+    error: invalid value 'xml' for '--log-format <FORMAT>'
+    "#);
+    }
+}

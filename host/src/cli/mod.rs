@@ -1,0 +1,87 @@
+//! The command line: arguments as typed, resolved into what is to be done, done.
+
+mod builtin;
+mod exit_code;
+mod invoke;
+mod payload;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use self::terminal::tell;
+
+/// Names what `lambox` writes to standard error about itself, such as `debug` or `lambox=trace`.
+const LOG_VARIABLE: &str = "LAMBOX_LOG";
+
+/// Runs AWS Lambda functions and extensions that were compiled to WebAssembly, in one process.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, after_help = exit_code::help())]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Invoke(invoke::Arguments),
+}
+
+/// Why a command could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("`{LOG_VARIABLE}` is not understood; write a level or `target=level`, such as `debug` or `lambox=trace`")]
+    LogFilter(#[source] tracing_subscriber::filter::ParseError),
+    #[error(transparent)]
+    Invoke(#[from] invoke::Error),
+}
+
+impl Error {
+    /// The status to exit with.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::LogFilter(_) => exit_code::USAGE,
+            Self::Invoke(error) => error.exit_code(),
+        })
+    }
+}
+
+/// Does what the process's arguments say. Arguments that are not understood, `--help` and `--version` end the process
+/// here.
+pub(crate) fn run() -> Result<ExitCode, Error> {
+    let command_line = CommandLine::parse();
+    start_tracing()?;
+    let code = match command_line.command {
+        Command::Invoke(arguments) => invoke::run(arguments)?,
+    };
+    Ok(ExitCode::from(code))
+}
+
+/// Only where it is asked for: setting it up would take a good part of the time that a short invocation takes.
+fn start_tracing() -> Result<(), Error> {
+    let Some(filter) = std::env::var_os(LOG_VARIABLE).filter(|filter| !filter.is_empty()) else {
+        return Ok(());
+    };
+    let filter = filter
+        .to_string_lossy()
+        .parse::<tracing_subscriber::EnvFilter>()
+        .map_err(Error::LogFilter)?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        CommandLine::command().debug_assert();
+    }
+}

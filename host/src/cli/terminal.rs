@@ -1,0 +1,109 @@
+//! What the command line writes: payloads to standard output, everything else to standard error.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+
+use lambox::lifecycle::Config;
+use lambox::{LogEntry, LogFormat, LogSink, LogSource};
+
+/// The log of an environment, on standard error.
+#[derive(Debug)]
+pub(crate) struct StderrLog {
+    format: LogFormat,
+    is_terminal: bool,
+}
+
+impl StderrLog {
+    pub(crate) fn new(format: LogFormat) -> Self {
+        Self {
+            format,
+            is_terminal: io::stderr().is_terminal(),
+        }
+    }
+}
+
+impl LogSink for StderrLog {
+    fn write(&self, entry: &LogEntry, config: &Config) {
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        let _ = match &entry.source {
+            LogSource::Simulator(said) => writeln!(text, "lambox: {said}"),
+            _ => entry.write(&mut text, self.format, config),
+        };
+        let text = if self.is_terminal {
+            harmless(&text)
+        } else {
+            Cow::Owned(text)
+        };
+        // Each entry in one write, so that lines of processes that share a standard error are not mixed. That nobody
+        // reads the log is no reason to stop the function.
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+}
+
+/// Says a sentence of Lambox's own on standard error. A text of several lines becomes one.
+pub(crate) fn tell(sentence: &str) {
+    let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Where standard error is closed there is nobody to tell.
+    let _ = writeln!(io::stderr(), "lambox: {}", harmless(&sentence));
+}
+
+/// Writes a payload to standard output, as a line: its bytes, and a newline where it does not end in one.
+pub(crate) fn write_payload(payload: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    if stdout.is_terminal() {
+        stdout.write_all(harmless(&String::from_utf8_lossy(payload)).as_bytes())?;
+    } else {
+        stdout.write_all(payload)?;
+    }
+    if !payload.ends_with(b"\n") {
+        stdout.write_all(b"\n")?;
+    }
+    stdout.flush()
+}
+
+/// The text with everything made visible by which it could command a terminal or show what is not there.
+fn harmless(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_harmful) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            // As `cat -v` shows them.
+            '\0'..='\x1f' | '\x7f' if is_harmful(c) => shown.extend(['^', char::from(c as u8 ^ 0x40)]),
+            _ if is_harmful(c) => {
+                let _ = write!(shown, "<U+{:04X}>", u32::from(c));
+            }
+            _ => shown.push(c),
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Control characters but for newline and tab, and those that turn the direction of writing.
+fn is_harmful(c: char) -> bool {
+    (c.is_control() && c != '\n' && c != '\t')
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_shown_and_not_sent() {
+        for (text, shown) in [
+            ("plain\ttext\n", "plain\ttext\n"),
+            ("\x1b[31mred\x1b[0m", "^[[31mred^[[0m"),
+            ("over\rwritten", "over^Mwritten"),
+            ("bell\x07 delete\x7f", "bell^G delete^?"),
+            ("\u{9b}2J", "<U+009B>2J"),
+            ("\u{202e}txt.exe", "<U+202E>txt.exe"),
+            ("Grüße, 世界 🦀", "Grüße, 世界 🦀"),
+        ] {
+            assert_eq!(harmless(text), shown);
+        }
+    }
+}

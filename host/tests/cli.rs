@@ -1,0 +1,483 @@
+//! The command line as a process: what it prints, and how it exits.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long one process may take, with compiling on a busy machine.
+const LIMIT: Duration = Duration::from_mins(2);
+
+/// What a process left behind.
+struct Ended {
+    status: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Ended {
+    /// Everything in one text, for a snapshot.
+    fn all(&self) -> String {
+        let status = self.status.map_or("a signal".to_owned(), |status| status.to_string());
+        format!("{}---\n{}---\n{status}", redacted(&self.stdout), redacted(&self.stderr))
+    }
+}
+
+fn lambox(arguments: &[&str]) -> Ended {
+    run(arguments, b"", |_| {})
+}
+
+fn run(arguments: &[&str], stdin: &[u8], configure: impl FnOnce(&mut Command)) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lambox"));
+    command
+        .args(arguments)
+        .current_dir(root())
+        // The user's own cache is left alone; the tests' is kept between runs.
+        .env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"))
+        .env_remove("LAMBOX_LOG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    configure(&mut command);
+    let mut child = command.spawn().expect("the binary was built");
+    let mut input = child.stdin.take().expect("it is a pipe");
+    // A process that refuses its arguments reads nothing, and may be gone.
+    let _ = input.write_all(stdin);
+    drop(input);
+    let stdout = child.stdout.take().map(read_all);
+    let stderr = child.stderr.take().map(read_all);
+    let deadline = Instant::now() + LIMIT;
+    let mut text = |pipe: Option<mpsc::Receiver<String>>| {
+        let Some(pipe) = pipe else { return String::new() };
+        pipe.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            .unwrap_or_else(|_| {
+                let _ = child.kill();
+                panic!("{arguments:?} is not over after {LIMIT:?}")
+            })
+    };
+    let (stdout, stderr) = (text(stdout), text(stderr));
+    // Both ends are closed: it has ended, or is about to.
+    let status = child.wait().expect("it is our child").code();
+    Ended { status, stdout, stderr }
+}
+
+fn read_all(mut pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    receiver
+}
+
+/// The repository.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the crate is a folder of the workspace")
+        .to_owned()
+}
+
+/// A file of a test's own.
+fn file(name: &str, content: &[u8]) -> String {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::write(&path, content).expect("the target folder can be written");
+    path.to_str().expect("it is UTF-8").to_owned()
+}
+
+/// The text with request ids and all numbers of milliseconds and megabytes used replaced.
+fn redacted(text: &str) -> String {
+    let text = text.replace(env!("CARGO_TARGET_TMPDIR"), "TMP");
+    let mut redacted = String::new();
+    let mut rest = text.as_str();
+    while let Some(first) = rest.chars().next() {
+        if let Some(id) = rest.get(..36).filter(|id| is_uuid(id)) {
+            redacted.push_str("00000000-0000-0000-0000-000000000000");
+            rest = &rest[id.len()..];
+        } else if let Some(label) = ["Duration: ", "Max Memory Used: "]
+            .iter()
+            .find(|label| rest.starts_with(**label))
+        {
+            let number = rest[label.len()..].find(' ').unwrap_or(0);
+            let _ = write!(redacted, "{label}#");
+            rest = &rest[label.len() + number..];
+        } else {
+            redacted.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    redacted
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.char_indices().all(|(index, c)| match index {
+        8 | 13 | 18 | 23 => c == '-',
+        _ => c.is_ascii_hexdigit(),
+    })
+}
+
+const HANDLER: &str = "examples/hello-handler/hello-handler.wasm";
+const SDK: &str = "examples/hello-sdk/hello-sdk.wasm";
+const MODULE: &str = "examples/hello-sdk/hello-sdk.p1.wasm";
+const EXTENSION: &str = "examples/extension-sdk/extension-sdk.wasm";
+const GUESTS: &str = "tests/guests/lambox-test-guests.wasm";
+
+#[test]
+fn the_built_in_function_greets() {
+    insta::assert_snapshot!(lambox(&["invoke", "-d", r#"{"name":"Ada"}"#]).all(), @r#"
+    {"message":"Hello, Ada!"}
+    ---
+    START RequestId: 00000000-0000-0000-0000-000000000000 Version: $LATEST
+    END RequestId: 00000000-0000-0000-0000-000000000000
+    REPORT RequestId: 00000000-0000-0000-0000-000000000000	Duration: # ms	Billed Duration: # ms	Memory Size: 128 MB	Max Memory Used: # MB	Init Duration: # ms	
+    ---
+    0
+    "#);
+}
+
+#[test]
+fn every_kind_of_program_greets() {
+    for component in [HANDLER, SDK, MODULE] {
+        let ended = lambox(&["invoke", component, "-d", r#"{"name":"Ada"}"#]);
+        assert_eq!(
+            (ended.status, &*ended.stdout),
+            (Some(0), "{\"message\":\"Hello, Ada!\"}\n"),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
+fn an_extension_sees_every_invocation_and_the_shutdown() {
+    insta::assert_snapshot!(lambox(&["invoke", HANDLER, "-x", EXTENSION, "--repeat", "2"]).all(), @r#"
+    {"message":"Hello, world!"}
+    {"message":"Hello, world!"}
+    ---
+    EXTENSION	Name: extension-sdk	State: Ready	Events: [INVOKE, SHUTDOWN]
+    START RequestId: 00000000-0000-0000-0000-000000000000 Version: $LATEST
+    INVOKE 00000000-0000-0000-0000-000000000000
+    END RequestId: 00000000-0000-0000-0000-000000000000
+    REPORT RequestId: 00000000-0000-0000-0000-000000000000	Duration: # ms	Billed Duration: # ms	Memory Size: 128 MB	Max Memory Used: # MB	Init Duration: # ms	
+    START RequestId: 00000000-0000-0000-0000-000000000000 Version: $LATEST
+    INVOKE 00000000-0000-0000-0000-000000000000
+    END RequestId: 00000000-0000-0000-0000-000000000000
+    REPORT RequestId: 00000000-0000-0000-0000-000000000000	Duration: # ms	Billed Duration: # ms	Memory Size: 128 MB	Max Memory Used: # MB	
+    SHUTDOWN spindown
+    ---
+    0
+    "#);
+}
+
+#[test]
+fn the_payload_is_read_from_standard_input_and_from_a_file() {
+    let event = b"{\"name\":\"Grace\"}\n";
+    let of_stdin = run(&["invoke", HANDLER, "-F", "-"], event, |_| {});
+    let of_file = lambox(&["invoke", HANDLER, "--data-file", &file("event.json", event)]);
+    for ended in [of_stdin, of_file] {
+        assert_eq!(
+            (ended.status, &*ended.stdout),
+            (Some(0), "{\"message\":\"Hello, Grace!\"}\n")
+        );
+    }
+}
+
+#[test]
+fn the_configuration_reaches_the_function() {
+    let ended = lambox(&[
+        "invoke",
+        GUESTS,
+        "--handler",
+        "env",
+        "--function-name",
+        "probe",
+        "-e",
+        "TABLE=a=b",
+        "--memory-size",
+        "256",
+    ]);
+    for variable in [
+        r#""TABLE":"a=b""#,
+        r#""_HANDLER":"env""#,
+        r#""AWS_LAMBDA_FUNCTION_NAME":"probe""#,
+        r#""AWS_LAMBDA_FUNCTION_MEMORY_SIZE":"256""#,
+    ] {
+        assert!(
+            ended.stdout.contains(variable),
+            "{variable} is not in {}{}",
+            ended.stdout,
+            ended.stderr
+        );
+    }
+}
+
+#[test]
+fn the_json_format_has_an_object_a_line() {
+    let ended = lambox(&["invoke", HANDLER, "--log-format", "json"]);
+    let types: Vec<String> = ended
+        .stderr
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect(line)["type"].to_string())
+        .collect();
+    assert_eq!(types.first().map(String::as_str), Some("\"platform.initStart\""));
+    assert_eq!(types.last().map(String::as_str), Some("\"platform.report\""));
+}
+
+#[test]
+fn each_way_to_fail_has_its_status() {
+    let handler = lambox(&["invoke", GUESTS, "--handler", "echo", "-d", r#"{"fail":"no"}"#]);
+    insta::assert_snapshot!(handler.all(), @r#"
+    {"errorMessage":"no","errorType":"GuestError"}
+    ---
+    START RequestId: 00000000-0000-0000-0000-000000000000 Version: $LATEST
+    END RequestId: 00000000-0000-0000-0000-000000000000
+    REPORT RequestId: 00000000-0000-0000-0000-000000000000	Duration: # ms	Billed Duration: # ms	Memory Size: 128 MB	Max Memory Used: # MB	Init Duration: # ms	
+    lambox: the handler answered with an error
+    ---
+    1
+    "#);
+    let crash = lambox(&["invoke", GUESTS, "--handler", "trap", "-d", r#"{"how":"unreachable"}"#]);
+    insta::assert_snapshot!(crash.all(), @r#"
+    {"errorType":"Runtime.ExitError","errorMessage":"RequestId: 00000000-0000-0000-0000-000000000000 Error: Runtime exited with error: signal: aborted"}
+    ---
+    START RequestId: 00000000-0000-0000-0000-000000000000 Version: $LATEST
+    lambox: the runtime was killed: wasm trap: wasm `unreachable` instruction executed
+    END RequestId: 00000000-0000-0000-0000-000000000000
+    REPORT RequestId: 00000000-0000-0000-0000-000000000000	Duration: # ms	Billed Duration: # ms	Memory Size: 128 MB	Max Memory Used: # MB	Init Duration: # ms	Status: error	Error Type: Runtime.ExitError
+    lambox: the runtime ended before it answered: Runtime.ExitError
+    ---
+    1
+    "#);
+    let timeout = lambox(&[
+        "invoke",
+        GUESTS,
+        "--handler",
+        "spin",
+        "-d",
+        r#"{"spin":true}"#,
+        "--timeout",
+        "250ms",
+    ]);
+    insta::assert_snapshot!(timeout.all(), @r#"
+    {"errorType":"Sandbox.Timedout","errorMessage":"RequestId: 00000000-0000-0000-0000-000000000000 Error: Task timed out after 0.25 seconds"}
+    ---
+    START RequestId: 00000000-0000-0000-0000-000000000000 Version: $LATEST
+    END RequestId: 00000000-0000-0000-0000-000000000000
+    REPORT RequestId: 00000000-0000-0000-0000-000000000000	Duration: # ms	Billed Duration: # ms	Memory Size: 128 MB	Max Memory Used: # MB	Init Duration: # ms	Status: timeout
+    lambox: the function ran into its timeout of 250ms; `--timeout` gives it more
+    ---
+    4
+    "#);
+    let memory = lambox(&["invoke", GUESTS, "--handler", "grow-memory"]);
+    assert_eq!(memory.status, Some(5));
+    insta::assert_snapshot!(memory.stderr.lines().last().unwrap_or_default(), @"lambox: the function ran out of its 128 MB of memory; `--memory-size` gives it more");
+}
+
+#[test]
+fn a_failed_invocation_does_not_keep_the_others_back() {
+    let ended = lambox(&[
+        "invoke",
+        GUESTS,
+        "--handler",
+        "exit-status",
+        "-d",
+        r#"{"status":3}"#,
+        "--repeat",
+        "2",
+    ]);
+    assert_eq!(
+        (ended.status, ended.stdout.lines().count()),
+        (Some(1), 2),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn files_that_are_no_component_are_told_by_what_they_are() {
+    let script = file("script.sh", b"#!/bin/sh\n");
+    let native = file("native", b"\x7fELF\x02\x01\x01\0");
+    let text = file("text.wat", b"(component)");
+    let damaged = file("damaged.wasm", b"\0asm\x0d\0\x01\0\xff");
+    // A component whose one import is an instance `acme:missing/it`.
+    let foreign = file(
+        "foreign.wasm",
+        b"\0asm\x0d\0\x01\0\x07\x03\x01\x42\0\x0a\x14\x01\0\x0facme:missing/it\x05\0",
+    );
+    let mut told = String::new();
+    for path in ["missing.wasm", "examples", &script, &native, &text, &damaged, &foreign] {
+        let ended = lambox(&["invoke", path]);
+        assert_eq!(
+            (ended.status, &*ended.stdout),
+            (Some(3), ""),
+            "{path}: {}",
+            ended.stderr
+        );
+        told.push_str(&redacted(&ended.stderr));
+    }
+    let ended = lambox(&["invoke", "-x", HANDLER]);
+    assert_eq!(ended.status, Some(3));
+    told.push_str(&ended.stderr);
+    insta::assert_snapshot!(told, @r#"
+    lambox: the function cannot be loaded: there is no file `missing.wasm`; a component is built with `cargo build --release --target wasm32-wasip2`
+    lambox: the function cannot be loaded: `examples` is a folder; name the `.wasm` file in it
+    lambox: the function cannot be loaded: TMP/script.sh cannot be run: it is no WebAssembly (it looks like a script); give a component built for wasm32-wasip2, or a core module for wasm32-wasip1
+    lambox: the function cannot be loaded: TMP/native cannot be run: it is no WebAssembly (it looks like a native program for Linux); give a component built for wasm32-wasip2, or a core module for wasm32-wasip1
+    lambox: the function cannot be loaded: TMP/text.wat cannot be run: it is no WebAssembly (it looks like WebAssembly's text format); give a component built for wasm32-wasip2, or a core module for wasm32-wasip1
+    lambox: the function cannot be loaded: TMP/damaged.wasm cannot be run: it is not a valid component; rebuild it with a current toolchain: failed to parse WebAssembly module: malformed section id (at offset 0x8)
+    lambox: the function cannot be loaded: TMP/foreign.wasm cannot be run: it imports acme:missing/it, which Lambox does not offer; Lambox offers WASI 0.2 (cli, clocks, filesystem, http, io, random, sockets) and lambox:lambda
+    lambox: the extension `hello-handler` has no main; a component that exports the handler interface can only be a runtime
+    "#);
+}
+
+#[test]
+fn what_is_not_accepted_is_said_with_what_would_be() {
+    let mut told = String::new();
+    for arguments in [
+        &["--memory-size", "64"][..],
+        &["--timeout", "0"],
+        &["-e", "TABLE"],
+        &["-e", "AWS_REGION=eu-west-1"],
+        &["-F", "missing.json"],
+        &["-F", "examples"],
+        &["-d", "Ada"],
+        &["--function-name", "a b"],
+        &["-x", EXTENSION, "-x", EXTENSION],
+    ] {
+        let ended = lambox(&[&["invoke"], arguments].concat());
+        assert_eq!(
+            (ended.status, &*ended.stdout),
+            (Some(2), ""),
+            "{arguments:?}: {}",
+            ended.stderr
+        );
+        let _ = writeln!(told, "{}", ended.stderr.lines().next().unwrap_or_default());
+    }
+    insta::assert_snapshot!(told, @r#"
+    error: invalid value '64' for '--memory-size <MB>': a memory size is a whole number of MB from 128 to 4096, not 64
+    error: invalid value '0' for '--timeout <TIME>': a timeout is from 1ms to 900s, written like `3s`, `1500ms` or `2m`, not `0`
+    error: invalid value 'TABLE' for '--env <NAME=VALUE>': there is no `=` between its name and its value; write NAME=VALUE
+    lambox: the environment variable `AWS_REGION` cannot be set: the name is reserved: the platform sets it
+    lambox: the payload in `missing.json` cannot be read: No such file or directory (os error 2)
+    lambox: the payload in `examples` cannot be read: Is a directory (os error 21)
+    lambox: the payload in `--data` is no JSON, which the service refuses (`Could not parse request body into json: expected value at line 1 column 1`); a text is written with its quotes, as in --data '"text"'
+    lambox: a function's name has 1 to 64 letters, digits, hyphens and underscores, which `a b` has not
+    lambox: an extension cannot be named `extension-sdk`: another extension has that name
+    "#);
+}
+
+#[test]
+fn a_payload_over_the_limit_is_not_sent() {
+    let large = file("large.json", format!("\"{}\"", "x".repeat(6 << 20)).as_bytes());
+    let ended = lambox(&["invoke", "-F", &large]);
+    assert_eq!(ended.status, Some(2));
+    insta::assert_snapshot!(redacted(&ended.stderr), @"lambox: the payload in `TMP/large.json` is over the service's limit of 6291456 bytes (6 MB); send less, or a reference");
+}
+
+#[test]
+fn a_program_that_wants_threads_is_told_how_to_do_without() {
+    let ended = lambox(&[
+        "invoke",
+        &file("threads.wasm", &panicking("OS can't spawn worker thread: unsupported")),
+    ]);
+    assert_eq!(ended.status, Some(1), "{}", ended.stderr);
+    let advice: Vec<_> = ended
+        .stderr
+        .lines()
+        .filter(|line| line.contains("WASI has no threads"))
+        .collect();
+    insta::assert_snapshot!(advice.join("\n"), @r#"
+    lambox: WASI has no threads: the program's main must be `#[tokio::main(flavor = "current_thread")]`, and it cannot use `spawn_blocking`
+    lambox: WASI has no threads: the program's main must be `#[tokio::main(flavor = "current_thread")]`, and it cannot use `spawn_blocking`
+    "#);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_leaves_is_no_error() {
+    let (reader, writer) = std::io::pipe().expect("a pipe can be made");
+    drop(reader);
+    let ended = run(&["invoke", HANDLER, "--repeat", "1000"], b"", |command| {
+        command.stdout(writer);
+    });
+    assert_eq!(ended.status, Some(0));
+    assert_eq!(
+        ended.stderr.matches("START").count(),
+        1,
+        "it stops at the first answer: {}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn the_help_names_every_status() {
+    let help = lambox(&["invoke", "--help"]);
+    assert_eq!(help.status, Some(0));
+    for status in ["   0  ", "   1  ", "   2  ", "   3  ", "   4  ", "   5  ", "  70  "] {
+        assert!(help.stdout.contains(status), "{status} is not in {}", help.stdout);
+    }
+    assert_eq!(lambox(&[]).status, Some(2));
+    assert_eq!(
+        lambox(&["--version"]).stdout,
+        concat!("lambox ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}
+
+/// A core module for wasm32-wasip1 that writes a line to its standard error and traps, as a panic does.
+fn panicking(line: &str) -> Vec<u8> {
+    fn section(id: u8, content: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(content.len())
+            .ok()
+            .filter(|length| *length < 128)
+            .expect("one byte is enough");
+        [&[id, length], content].concat()
+    }
+    let name = |text: &str| [&[u8::try_from(text.len()).expect("a short name")], text.as_bytes()].concat();
+    let text = format!("{line}\n");
+    let length = u8::try_from(text.len()).expect("a short line");
+    let import = [&[1][..], &name("wasi_snapshot_preview1"), &name("fd_write"), &[0, 0]].concat();
+    let exports = [&[2][..], &name("memory"), &[2, 0], &name("_start"), &[0, 1]].concat();
+    // fd_write(2, 0, 1, 8); drop; unreachable
+    let code = [1, 14, 0, 0x41, 2, 0x41, 0, 0x41, 1, 0x41, 8, 0x10, 0, 0x1a, 0, 0x0b];
+    // At 0 the one slice that is written: where it is, and how long.
+    let data = [
+        &[
+            1,
+            0,
+            0x41,
+            0,
+            0x0b,
+            length + 12,
+            12,
+            0,
+            0,
+            0,
+            length,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+        ],
+        text.as_bytes(),
+    ]
+    .concat();
+    [
+        b"\0asm\x01\0\0\0".to_vec(),
+        section(1, &[2, 0x60, 4, 0x7f, 0x7f, 0x7f, 0x7f, 1, 0x7f, 0x60, 0, 0]),
+        section(2, &import),
+        section(3, &[1, 1]),
+        section(5, &[1, 0, 1]),
+        section(7, &exports),
+        section(10, &code),
+        section(11, &data),
+    ]
+    .concat()
+}
