@@ -210,7 +210,8 @@ async fn internal_extensions_register_until_the_runtimes_first_next() {
     "#);
 }
 
-/// A native program with the variables that it needs; it is killed when this is dropped.
+/// A native program with the variables that it needs; it is killed when this is dropped. The environment has to have
+/// begun its initialisation: before that the APIs refuse every call.
 fn spawn(program: &str, address: SocketAddr) -> Child {
     Command::new(program)
         .env_clear()
@@ -244,6 +245,7 @@ async fn line(child: &mut BufReader<tokio::process::ChildStdout>) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_runtime_client_runs_natively() {
     let (environment, address) = listening(native()).await;
+    environment.initialize();
     let _runtime = spawn(RUNTIME, address);
     for number in 1..=3 {
         let request = numbered(number, r#"{"name":"Ada"}"#).trace_id("Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700");
@@ -273,6 +275,7 @@ async fn the_official_runtime_client_runs_natively() {
 async fn the_official_extension_client_runs_natively_next_to_a_guest() {
     same_over_all(|transport| async move {
         let (environment, address) = listening(over(transport, "echo").native_extension(extension_name())).await;
+        environment.initialize();
         let mut extension = spawn(EXTENSION, address);
         let mut output = BufReader::new(extension.stdout.take().expect("it is piped"));
         for number in 1..=2 {
@@ -293,9 +296,9 @@ async fn the_official_extension_client_runs_natively_next_to_a_guest() {
 async fn both_official_clients_run_natively_and_a_guest_is_an_extension_beside_them() {
     let builder = native().native_extension(extension_name()).guest_extension("ext-slow");
     let (environment, address) = listening(builder).await;
+    let pending = environment.begin(numbered(1, "{}")).expect("it is taken");
     let mut extension = spawn(EXTENSION, address);
     let mut output = BufReader::new(extension.stdout.take().expect("it is piped"));
-    let pending = environment.begin(numbered(1, "{}")).expect("it is taken");
     // A runtime is not started before the extensions have registered.
     assert!(within(environment.wait_for_extension(extension_name())).await);
     assert!(within(environment.wait_for_extension("ext-slow")).await);
