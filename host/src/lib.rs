@@ -23,8 +23,8 @@ pub use function::{
 };
 pub use lambox_lifecycle as lifecycle;
 pub use lambox_lifecycle::{
-    Exit, FailureCause, FunctionError, Outcome, Phase, PlatformEvent, Report, RequestId, ShutdownReason, Status,
-    Timestamp,
+    Config, Exit, ExtensionState, ExtensionView, FailureCause, FunctionError, Outcome, Phase, PlatformEvent, Report,
+    RequestId, ShutdownReason, Status, Timestamp,
 };
 pub use log::{LogEntry, LogFormat, LogSink, LogSource, MAX_KEPT_LOG_BYTES};
 pub use simulator::{LoadError, Simulator, SimulatorBuilder};

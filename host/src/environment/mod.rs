@@ -9,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use lambox_lifecycle::{Config, Input, Invocation, Lifecycle, Phase, Program, RequestId};
+use lambox_lifecycle::{Config, ExtensionView, Input, Invocation, Lifecycle, Phase, Program, RequestId};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
@@ -81,6 +81,7 @@ impl Plan {
 #[derive(Debug)]
 pub struct ExecutionEnvironment {
     shared: Arc<Shared>,
+    plan: Arc<Plan>,
     apis: Apis<EnvironmentApi>,
     network: Network,
     listeners: Mutex<Vec<RealListener>>,
@@ -118,6 +119,7 @@ impl ExecutionEnvironment {
         let task = tokio::spawn(driver);
         Self {
             shared,
+            plan: Arc::clone(plan),
             apis,
             network,
             listeners: Mutex::default(),
@@ -256,6 +258,25 @@ impl ExecutionEnvironment {
         Ok(address)
     }
 
+    /// The environment variables that a native runtime is to be started with, where `address` is what
+    /// [`listen`](Self::listen) gave.
+    pub fn runtime_variables(&self, address: SocketAddr) -> Vec<(String, String)> {
+        at(&self.plan.runtime.variables, address)
+    }
+
+    /// The environment variables that the native extension of this name is to be started with, where `address` is what
+    /// [`listen`](Self::listen) gave; nothing if the function has no such extension.
+    pub fn extension_variables(&self, name: &str, address: SocketAddr) -> Vec<(String, String)> {
+        let index = self.shared.config.extensions.iter().position(|known| **known == *name);
+        let extension = index.and_then(|index| self.plan.extensions.get(index));
+        extension.map_or_else(Vec::new, |extension| at(&extension.variables, address))
+    }
+
+    /// The extensions of this generation with their states: the external ones first.
+    pub fn extensions(&self) -> Vec<ExtensionView> {
+        self.shared.look(|core| core.extensions().collect())
+    }
+
     /// Its APIs as a service, to be mounted elsewhere or called in process.
     pub fn runtime_api(&self) -> axum::Router {
         http::router(EnvironmentApi(Arc::clone(&self.shared)))
@@ -271,6 +292,17 @@ impl ExecutionEnvironment {
             .dial(port)
             .map_err(|error| io::Error::new(io::ErrorKind::ConnectionRefused, error.to_string()))
     }
+}
+
+/// Variables with the Runtime API at another address.
+fn at(variables: &[(String, String)], address: SocketAddr) -> Vec<(String, String)> {
+    let mut variables = variables.to_vec();
+    for (name, value) in &mut variables {
+        if name == "AWS_LAMBDA_RUNTIME_API" {
+            *value = address.to_string();
+        }
+    }
+    variables
 }
 
 /// What to invoke a function with: at least a payload.

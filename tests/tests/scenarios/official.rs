@@ -51,17 +51,8 @@ async fn runs(name: &str, needed: &[&str], program: &str, arguments: &[&str]) {
         .args(arguments)
         .current_dir(&folder)
         .stdin(Stdio::null())
-        .envs([
-            ("AWS_LAMBDA_RUNTIME_API", &*address.to_string()),
-            ("AWS_LAMBDA_FUNCTION_NAME", "echo"),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"),
-            ("AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/echo"),
-            ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/01/01/[$LATEST]0"),
-            ("AWS_REGION", "us-east-1"),
-            ("LAMBDA_TASK_ROOT", folder.to_str().unwrap()),
-            ("_HANDLER", "app.handler"),
-        ])
+        .envs(environment.runtime_variables(address))
+        .env("LAMBDA_TASK_ROOT", &folder)
         .kill_on_drop(true)
         .spawn()
         .unwrap();
