@@ -267,7 +267,7 @@ pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
 
 fn function(plan: &Plan) -> Result<Function, Error> {
     // One environment has eleven programs at most; room for thousands takes longer to lay out than an invocation takes.
-    let simulator = Simulator::builder().max_sandboxes(32).build()?;
+    let simulator = Simulator::builder().max_sandboxes(16).build()?;
     let runtime = match &plan.source {
         Source::Builtin => simulator.component(builtin::COMPONENT).map_err(Error::Builtin)?,
         Source::File(path) => load(&simulator, "function", path)?,

@@ -64,8 +64,10 @@ impl Cache {
         let noted = fs::read_to_string(self.entry(key)).ok()?;
         let noted = blake3::Hash::from_hex(noted.trim()).ok()?;
         let path = self.code(&noted);
-        let code = fs::read(&path).ok()?;
-        if blake3::hash(&code) != noted {
+        // Piece by piece: memory for the whole of it would take longer to get than it takes to hash.
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(fs::File::open(&path).ok()?).ok()?;
+        if hasher.finalize() != noted {
             tracing::warn!(path = %path.display(), "a cached component is damaged and is compiled again");
             return None;
         }

@@ -222,9 +222,10 @@ impl Future for Driver {
                 while let Some(command) = this.shared.next_command() {
                     this.perform(command);
                 }
-            }
-            if this.shared.has_ended() {
-                return Poll::Ready(());
+                // Its end asks for attention too.
+                if this.shared.has_ended() {
+                    return Poll::Ready(());
+                }
             }
             match this.tasks.turn(&mut rounds) {
                 Turn::Ended(key, end) => this.ended(key, end),

@@ -75,7 +75,7 @@ impl Lifecycle {
                 phase,
             },
         );
-        let mut crew = Crew::launched(&self.config);
+        let mut crew = Box::new(Crew::launched(&self.config));
         let init = Init {
             phase,
             began: reading.now,
@@ -152,7 +152,7 @@ impl Lifecycle {
     }
 
     /// Goes on with an initialisation after a call: starts the runtime, tells that it is done, or ends the phase.
-    pub(super) fn continue_init(&mut self, reading: Reading, mut crew: Crew, mut init: Init) -> State {
+    pub(super) fn continue_init(&mut self, reading: Reading, mut crew: Box<Crew>, mut init: Init) -> State {
         self.start_runtime_if_due(&mut crew);
         let Runtime::Ready(_) = crew.runtime else {
             return State::Init(crew, init);
@@ -196,7 +196,7 @@ impl Lifecycle {
 
     /// Ends a failed initialisation: it is reported and everything is shut down. It is repeated for an invocation that
     /// waits for it, once; the second failure is the invocation's.
-    pub(super) fn fail_init(&mut self, reading: Reading, crew: Crew, init: Init, failure: Failure) -> State {
+    pub(super) fn fail_init(&mut self, reading: Reading, crew: Box<Crew>, init: Init, failure: Failure) -> State {
         let ended = reading.now.min(init.deadline);
         if !init.runtime_done {
             self.init_runtime_done(ended, init.phase, failure.status(), failure.reported_type());

@@ -153,7 +153,7 @@ impl Invoke {
 }
 
 impl Lifecycle {
-    pub(super) fn begin_invoke(&mut self, reading: Reading, mut crew: Crew, assignment: Assignment) -> State {
+    pub(super) fn begin_invoke(&mut self, reading: Reading, mut crew: Box<Crew>, assignment: Assignment) -> State {
         let Assignment {
             invocation,
             counts_from,
@@ -229,7 +229,7 @@ impl Lifecycle {
     pub(super) fn next_in_invoke(
         &mut self,
         reading: Reading,
-        mut crew: Crew,
+        mut crew: Box<Crew>,
         mut invoke: Invoke,
         ticket: Ticket,
     ) -> State {
@@ -263,7 +263,7 @@ impl Lifecycle {
     }
 
     /// Ends the phase if the runtime and every extension with INVOKE are done.
-    pub(super) fn continue_invoke(&mut self, reading: Reading, crew: Crew, mut invoke: Invoke) -> State {
+    pub(super) fn continue_invoke(&mut self, reading: Reading, crew: Box<Crew>, mut invoke: Invoke) -> State {
         let Progress::Done { at, fault } = &mut invoke.progress else {
             return State::Invoke(crew, invoke);
         };
@@ -295,7 +295,13 @@ impl Lifecycle {
     }
 
     /// Ends an invocation that the environment does not survive. An answer that the caller has stands.
-    pub(super) fn fail_invoke(&mut self, reading: Reading, crew: Crew, invoke: &Invoke, failure: Failure) -> State {
+    pub(super) fn fail_invoke(
+        &mut self,
+        reading: Reading,
+        crew: Box<Crew>,
+        invoke: &Invoke,
+        failure: Failure,
+    ) -> State {
         let ended = reading.now.min(invoke.deadline());
         let reason = failure.shutdown_reason();
         let fault = Fault::of(&failure);

@@ -59,14 +59,15 @@ pub struct ExtensionView {
     pub events: &'static [&'static str],
 }
 
-/// What is under way. A variant holds what exists then and nothing else.
+/// What is under way. A variant holds what exists then and nothing else. The crew is boxed because every step moves the
+/// state.
 #[derive(Clone, Debug, PartialEq)]
 enum State {
     Idle(Idle),
-    Init(Crew, Init),
-    Ready(Crew),
-    Invoke(Crew, Invoke),
-    Shutdown(Crew, Shutdown),
+    Init(Box<Crew>, Init),
+    Ready(Box<Crew>),
+    Invoke(Box<Crew>, Invoke),
+    Shutdown(Box<Crew>, Shutdown),
     Ended,
 }
 

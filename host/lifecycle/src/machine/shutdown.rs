@@ -91,7 +91,7 @@ impl Lifecycle {
     pub(super) fn begin_shutdown(
         &mut self,
         reading: Reading,
-        mut crew: Crew,
+        mut crew: Box<Crew>,
         reason: ShutdownReason,
         afterwards: Afterwards,
     ) -> State {
@@ -117,7 +117,7 @@ impl Lifecycle {
     }
 
     /// Goes on with a shutdown after a program ended.
-    pub(super) fn continue_shutdown(&mut self, reading: Reading, mut crew: Crew, mut shutdown: Shutdown) -> State {
+    pub(super) fn continue_shutdown(&mut self, reading: Reading, mut crew: Box<Crew>, mut shutdown: Shutdown) -> State {
         match shutdown.stage {
             Stage::Runtime { .. } if crew.is_alive(Program::Runtime) => return State::Shutdown(crew, shutdown),
             Stage::Runtime { .. } => {
@@ -135,7 +135,7 @@ impl Lifecycle {
     }
 
     /// A stage's time is over.
-    pub(super) fn shutdown_stage_over(&mut self, reading: Reading, mut crew: Crew, shutdown: Shutdown) -> State {
+    pub(super) fn shutdown_stage_over(&mut self, reading: Reading, mut crew: Box<Crew>, shutdown: Shutdown) -> State {
         match shutdown.stage {
             Stage::Runtime { .. } => self.kill(&mut crew, Program::Runtime),
             Stage::Extensions => self.kill_all(&mut crew),
