@@ -76,7 +76,8 @@ impl LogEntry {
 /// Receives every entry of an execution environment's log as it is written.
 ///
 /// It is called on the way of the guest that wrote the line, with the environment locked: it should hand the entry on
-/// and return. While it does not return, the guest waits.
+/// and return. While it does not return, the guest waits and no deadline is looked at. It must not call the environment,
+/// which would wait for itself.
 pub trait LogSink: Send + Sync {
     /// Takes an entry.
     fn write(&self, entry: &LogEntry, config: &Config);
