@@ -11,7 +11,7 @@ use super::extension::Standing;
 use super::failure::Failure;
 use super::runtime::{Head, Next, Runtime};
 use super::shutdown::Afterwards;
-use super::{Lifecycle, State};
+use super::{Classic, Machine, State};
 use crate::{
     Answer, BodyError, Delivery, Effect, ErrorReport, ExtensionEvent, InitType, Invocation, Outcome, PlatformEvent,
     Reading, Rejection, Report, RequestId, ResponseMode, ShutdownReason, Spans, Status, Ticket, Timestamp,
@@ -152,7 +152,27 @@ impl Invoke {
     }
 }
 
-impl Lifecycle {
+impl<S> Machine<S> {
+    /// Tells that an invocation starts, and returns the ARN it was made with.
+    pub(super) fn tell_start(&mut self, at: Timestamp, invocation: &Invocation) -> Arc<str> {
+        let arn = invocation
+            .invoked_function_arn
+            .as_ref()
+            .map_or_else(|| Arc::clone(&self.config.function_arn), Arc::clone);
+        self.event(
+            at,
+            PlatformEvent::Start {
+                request_id: invocation.request_id,
+                invoked_function_arn: Arc::clone(&arn),
+                trace_id: invocation.trace_id.clone(),
+                tenant_id: invocation.tenant_id.clone(),
+            },
+        );
+        arn
+    }
+}
+
+impl Classic {
     pub(super) fn begin_invoke(&mut self, reading: Reading, mut crew: Box<Crew>, assignment: Assignment) -> State {
         let Assignment {
             invocation,
@@ -205,24 +225,6 @@ impl Lifecycle {
             progress: Progress::Working,
         };
         State::Invoke(crew, invoke)
-    }
-
-    /// Tells that an invocation starts, and returns the ARN it was made with.
-    pub(super) fn tell_start(&mut self, at: Timestamp, invocation: &Invocation) -> Arc<str> {
-        let arn = invocation
-            .invoked_function_arn
-            .as_ref()
-            .map_or_else(|| Arc::clone(&self.config.function_arn), Arc::clone);
-        self.event(
-            at,
-            PlatformEvent::Start {
-                request_id: invocation.request_id,
-                invoked_function_arn: Arc::clone(&arn),
-                trace_id: invocation.trace_id.clone(),
-                tenant_id: invocation.tenant_id.clone(),
-            },
-        );
-        arn
     }
 
     /// The runtime's `next` during an invocation.

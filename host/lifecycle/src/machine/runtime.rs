@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::crew::Main;
 use crate::limits::MAX_BLOCKED_NEXT;
 use crate::{Rejection, RequestId, Ticket, Timestamp};
 
@@ -92,7 +93,7 @@ pub(super) enum Next {
 impl Runtime {
     /// The state's name as the service spells it. `NotStarted` and `Exited` are ours: the service has no runtime then
     /// that could call.
-    pub(super) const fn name(&self) -> &'static str {
+    pub(super) const fn state(&self) -> &'static str {
         match self {
             Self::NotStarted => "NotStarted",
             Self::Started => "Started",
@@ -105,21 +106,8 @@ impl Runtime {
         }
     }
 
-    pub(super) const fn is_alive(&self) -> bool {
-        match self {
-            Self::NotStarted | Self::Exited => false,
-            Self::Started
-            | Self::InitError
-            | Self::Ready(_)
-            | Self::Running
-            | Self::Responding(_)
-            | Self::Misresponded
-            | Self::ResponseSent => true,
-        }
-    }
-
     const fn refusal(&self, to: &'static str) -> Rejection {
-        Rejection::RuntimeStateTransition { from: self.name(), to }
+        Rejection::RuntimeStateTransition { from: self.state(), to }
     }
 
     /// `next`, which blocks unless the answer is [`Next::Again`].
@@ -216,10 +204,53 @@ impl Runtime {
             | Self::Exited => Waiting::default(),
         }
     }
+}
 
-    /// Marks it as gone and hands out the calls that wait.
-    pub(super) fn end(&mut self) -> Waiting {
-        match std::mem::replace(self, Self::Exited) {
+impl Main for Runtime {
+    fn new() -> Self {
+        Self::NotStarted
+    }
+
+    fn name(&self) -> &'static str {
+        self.state()
+    }
+
+    fn is_new(&self) -> bool {
+        *self == Self::NotStarted
+    }
+
+    fn start(&mut self) {
+        *self = Self::Started;
+    }
+
+    fn is_alive(&self) -> bool {
+        match self {
+            Self::NotStarted | Self::Exited => false,
+            Self::Started
+            | Self::InitError
+            | Self::Ready(_)
+            | Self::Running
+            | Self::Responding(_)
+            | Self::Misresponded
+            | Self::ResponseSent => true,
+        }
+    }
+
+    fn closes_registration(&self) -> bool {
+        match self {
+            Self::NotStarted | Self::Started => false,
+            Self::InitError
+            | Self::Ready(_)
+            | Self::Running
+            | Self::Responding(_)
+            | Self::Misresponded
+            | Self::ResponseSent
+            | Self::Exited => true,
+        }
+    }
+
+    fn end(&mut self) -> impl Iterator<Item = Ticket> {
+        let waiting = match std::mem::replace(self, Self::Exited) {
             Self::Ready(waiting) => waiting,
             Self::NotStarted
             | Self::Started
@@ -229,11 +260,11 @@ impl Runtime {
             | Self::Misresponded
             | Self::ResponseSent
             | Self::Exited => Waiting::default(),
-        }
+        };
+        waiting.into_tickets()
     }
 
-    /// The client of `ticket` went away. The state that its call brought about stays.
-    pub(super) fn hang_up(&mut self, ticket: Ticket) {
+    fn hang_up(&mut self, ticket: Ticket) {
         if let Self::Ready(waiting) = self {
             waiting.leave(ticket);
         }
