@@ -103,6 +103,7 @@ pub struct Lifecycle {
     effects: VecDeque<Effect>,
     state: State,
     frozen: bool,
+    freezes: u64,
     generation: u64,
 }
 
@@ -114,6 +115,7 @@ impl Lifecycle {
             effects: VecDeque::new(),
             state: State::Idle(Idle::New),
             frozen: true,
+            freezes: 0,
             generation: 0,
         }
     }
@@ -158,7 +160,7 @@ impl Lifecycle {
             },
             Input::Hangup(ticket) => self.hang_up(state, ticket),
             Input::Exited { program, exit } => self.exited(reading, state, program, exit),
-            Input::Shutdown => self.shut_down(reading, state),
+            Input::Shutdown(reason) => self.shut_down(reading, state, reason),
         };
     }
 
@@ -206,6 +208,12 @@ impl Lifecycle {
     /// Whether no guest may run.
     pub fn is_frozen(&self) -> bool {
         self.frozen
+    }
+
+    /// How often it has been frozen since it was made: after its initialisation, where that was ahead of an invocation,
+    /// after each invocation, and after a reset. That nothing runs before the first initialisation does not count.
+    pub fn freezes(&self) -> u64 {
+        self.freezes
     }
 
     /// Whether an invocation would be taken: none is under way, and the environment is not about to end.
@@ -316,7 +324,7 @@ impl Lifecycle {
         Failure::of_exit(program, name, exit)
     }
 
-    fn shut_down(&mut self, reading: Reading, state: State) -> State {
+    fn shut_down(&mut self, reading: Reading, state: State, reason: ShutdownReason) -> State {
         match state {
             State::Idle(_) => self.conclude(reading, Afterwards::End(None)),
             State::Init(crew, init) => {
@@ -326,13 +334,13 @@ impl Lifecycle {
                 };
                 let closing = init
                     .invocation
-                    .map(|invocation| self.give_up(reading, &invocation, Failure::Shutdown, took));
-                self.begin_shutdown(reading, crew, ShutdownReason::Spindown, Afterwards::End(closing))
+                    .map(|invocation| self.give_up(reading, &invocation, Failure::Shutdown(reason), took));
+                self.begin_shutdown(reading, crew, reason, Afterwards::End(closing))
             }
-            State::Ready(crew) => self.begin_shutdown(reading, crew, ShutdownReason::Spindown, Afterwards::End(None)),
-            State::Invoke(crew, invoke) => self.fail_invoke(reading, crew, &invoke, Failure::Shutdown),
+            State::Ready(crew) => self.begin_shutdown(reading, crew, reason, Afterwards::End(None)),
+            State::Invoke(crew, invoke) => self.fail_invoke(reading, crew, &invoke, Failure::Shutdown(reason)),
             State::Shutdown(crew, shutdown) => {
-                let shutdown = self.end_after(reading, shutdown);
+                let shutdown = self.end_after(reading, shutdown, reason);
                 State::Shutdown(crew, shutdown)
             }
             State::Ended => State::Ended,
@@ -355,6 +363,7 @@ impl Lifecycle {
 
     fn freeze(&mut self) {
         if !mem::replace(&mut self.frozen, true) {
+            self.freezes += 1;
             self.effects.push_back(Effect::Freeze);
         }
     }
