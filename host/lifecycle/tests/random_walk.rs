@@ -13,8 +13,8 @@ use bytes::Bytes;
 use harness::{config, extension, report, request};
 use lambox_lifecycle::{
     Answer, BodyError, Call, Config, Effect, ErrorReport, Exit, ExtensionCall, GivenIdentifier, InitType, Input,
-    Invocation, Lifecycle, Phase, PlatformEvent, Program, Reading, RegisterBody, ResponseMode, RuntimeCall, Ticket,
-    Timestamp, log,
+    Invocation, Lifecycle, Phase, PlatformEvent, Program, Reading, RegisterBody, ResponseMode, RuntimeCall,
+    ShutdownReason, Ticket, Timestamp, log,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -232,7 +232,7 @@ impl Walk {
             Input::Hangup(ticket) => {
                 self.witness.open.remove(ticket);
             }
-            Input::Initialize | Input::Invoke(_) | Input::Shutdown => {}
+            Input::Initialize | Input::Invoke(_) | Input::Shutdown(_) => {}
         }
         self.lifecycle.handle(self.reading(), input);
         self.look();
@@ -282,7 +282,7 @@ impl Walk {
                 }
             }
             13..15 => Input::Hangup(Ticket(self.random.random_range(0..=self.tickets))),
-            15 if self.random.random_ratio(1, 8) => Input::Shutdown,
+            15 if self.random.random_ratio(1, 8) => Input::Shutdown(ShutdownReason::Spindown),
             15..60 => self.call_of_runtime(),
             _ => self.call_of_extension(),
         }
@@ -415,7 +415,8 @@ impl Walk {
             self.step();
             phases.insert(self.lifecycle.phase());
         }
-        self.lifecycle.handle(self.reading(), Input::Shutdown);
+        self.lifecycle
+            .handle(self.reading(), Input::Shutdown(ShutdownReason::Spindown));
         self.look();
         self.advance(Duration::from_secs(2));
         assert_eq!(self.lifecycle.phase(), Phase::Ended);

@@ -9,7 +9,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use lambox_lifecycle::{Config, ExtensionView, Input, Invocation, Lifecycle, Phase, Program, RequestId};
+use lambox_lifecycle::{
+    Config, ExtensionView, Input, Invocation, Lifecycle, Phase, Program, RequestId, ShutdownReason,
+};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
@@ -166,7 +168,13 @@ impl ExecutionEnvironment {
     /// Shuts the environment down by the rules: the runtime is ended, extensions that asked for it get SHUTDOWN and
     /// their time. Returns when it is gone.
     pub async fn shutdown(&self) {
-        self.shared.input(Input::Shutdown);
+        self.shutdown_with(ShutdownReason::Spindown).await;
+    }
+
+    /// As [`shutdown`](Self::shutdown), with the reason that extensions are told. Where a reset is under way, they have
+    /// been told its reason already.
+    pub async fn shutdown_with(&self, reason: ShutdownReason) {
+        self.shared.input(Input::Shutdown(reason));
         self.shared.wait_for(|_| None::<()>).await;
     }
 
@@ -178,6 +186,22 @@ impl ExecutionEnvironment {
     /// Whether no guest may run.
     pub fn is_frozen(&self) -> bool {
         self.shared.look(Lifecycle::is_frozen)
+    }
+
+    /// How often it has been frozen since it was made: after its initialisation, where that was ahead of an invocation,
+    /// after each invocation, and after a reset.
+    #[doc(alias = "freeze_epoch")]
+    pub fn freezes(&self) -> u64 {
+        self.shared.look(Lifecycle::freezes)
+    }
+
+    /// Waits until it has been frozen more often than `freezes`, an earlier [`freezes`](Self::freezes): whatever was
+    /// under way then is over. It may run again by now. False if the environment ended without.
+    pub async fn wait_for_frozen_since(&self, freezes: u64) -> bool {
+        self.shared
+            .wait_for(|core| (core.freezes() > freezes).then_some(()))
+            .await
+            .is_some()
     }
 
     /// Waits until the environment is in this phase. Returns at once if it is; false if it ended without.

@@ -36,8 +36,8 @@ pub(super) enum Failure {
     InvalidResponseMode,
     /// The response was cut short.
     TruncatedResponse,
-    /// The environment is shut down.
-    Shutdown,
+    /// The environment is shut down, for this reason.
+    Shutdown(ShutdownReason),
 }
 
 impl Failure {
@@ -58,7 +58,7 @@ impl Failure {
             // The function did its part: its error is a response like any other.
             Self::Handler(_) => Status::Success,
             Self::Timeout => Status::Timeout,
-            Self::Shutdown
+            Self::Shutdown(_)
             | Self::RuntimeExit(Exit::HostFault(_))
             | Self::ExtensionExit {
                 exit: Exit::HostFault(_),
@@ -87,7 +87,7 @@ impl Failure {
             | Self::ResponseTooLarge
             | Self::InvalidResponseMode
             | Self::TruncatedResponse
-            | Self::Shutdown => Some(self.error_type()),
+            | Self::Shutdown(_) => Some(self.error_type()),
         }
     }
 
@@ -111,7 +111,7 @@ impl Failure {
             Self::ResponseTooLarge => "Function.ResponseSizeTooLarge".into(),
             Self::InvalidResponseMode => "Runtime.InvalidResponseModeHeader".into(),
             Self::TruncatedResponse => "Runtime.TruncatedResponse".into(),
-            Self::Shutdown
+            Self::Shutdown(_)
             | Self::RuntimeExit(Exit::HostFault(_))
             | Self::ExtensionExit {
                 exit: Exit::HostFault(_),
@@ -124,7 +124,7 @@ impl Failure {
     pub(super) const fn shutdown_reason(&self) -> ShutdownReason {
         match self {
             Self::Timeout => ShutdownReason::Timeout,
-            Self::Shutdown => ShutdownReason::Spindown,
+            Self::Shutdown(reason) => *reason,
             Self::Handler(_)
             | Self::Init(_)
             | Self::RuntimeExit(_)
@@ -184,7 +184,7 @@ impl Failure {
                 None,
                 FailureCause::TruncatedResponse,
             ),
-            Self::Shutdown => (
+            Self::Shutdown(_) => (
                 default("Execution environment was shut down"),
                 None,
                 FailureCause::Shutdown,

@@ -71,6 +71,12 @@ impl Lifecycle {
         self.0.frozen
     }
 
+    /// How often it has been frozen since it was made: after its initialisation, where that was ahead of an invocation,
+    /// after each invocation, and after a reset. That nothing runs before the first initialisation does not count.
+    pub fn freezes(&self) -> u64 {
+        self.0.freezes
+    }
+
     /// Whether an invocation would be taken: none is under way, and the environment is not about to end.
     ///
     /// It would be taken as well during an initialisation ahead of it or a reset, and begin after that.

@@ -88,6 +88,7 @@ struct Machine<S> {
     effects: VecDeque<Effect>,
     state: S,
     frozen: bool,
+    freezes: u64,
     generation: u64,
 }
 
@@ -111,6 +112,7 @@ impl<S> Machine<S> {
 
     fn freeze(&mut self) {
         if !mem::replace(&mut self.frozen, true) {
+            self.freezes += 1;
             self.effects.push_back(Effect::Freeze);
         }
     }
@@ -133,6 +135,7 @@ impl Classic {
             effects: VecDeque::new(),
             state: State::Idle(Idle::New),
             frozen: true,
+            freezes: 0,
             generation: 0,
         }
     }
@@ -167,7 +170,7 @@ impl Classic {
             },
             Input::Hangup(ticket) => self.hang_up(state, ticket),
             Input::Exited { program, exit } => self.exited(reading, state, program, exit),
-            Input::Shutdown => self.shut_down(reading, state),
+            Input::Shutdown(reason) => self.shut_down(reading, state, reason),
         };
     }
 
@@ -270,7 +273,7 @@ impl Classic {
         }
     }
 
-    fn shut_down(&mut self, reading: Reading, state: State) -> State {
+    fn shut_down(&mut self, reading: Reading, state: State, reason: ShutdownReason) -> State {
         match state {
             State::Idle(_) => self.conclude(reading, Afterwards::End(None)),
             State::Init(crew, init) => {
@@ -280,13 +283,13 @@ impl Classic {
                 };
                 let closing = init
                     .invocation
-                    .map(|invocation| self.give_up(reading, &invocation, Failure::Shutdown, took));
-                self.begin_shutdown(reading, crew, ShutdownReason::Spindown, Afterwards::End(closing))
+                    .map(|invocation| self.give_up(reading, &invocation, Failure::Shutdown(reason), took));
+                self.begin_shutdown(reading, crew, reason, Afterwards::End(closing))
             }
-            State::Ready(crew) => self.begin_shutdown(reading, crew, ShutdownReason::Spindown, Afterwards::End(None)),
-            State::Invoke(crew, invoke) => self.fail_invoke(reading, crew, &invoke, Failure::Shutdown),
+            State::Ready(crew) => self.begin_shutdown(reading, crew, reason, Afterwards::End(None)),
+            State::Invoke(crew, invoke) => self.fail_invoke(reading, crew, &invoke, Failure::Shutdown(reason)),
             State::Shutdown(crew, shutdown) => {
-                let shutdown = self.end_after(reading, shutdown);
+                let shutdown = self.end_after(reading, shutdown, reason);
                 State::Shutdown(crew, shutdown)
             }
             State::Ended => State::Ended,

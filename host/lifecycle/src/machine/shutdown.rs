@@ -299,13 +299,13 @@ impl Classic {
     }
 
     /// The environment is no longer needed while it is being reset: it ends instead of waiting.
-    pub(super) fn end_after(&mut self, reading: Reading, mut shutdown: Shutdown) -> Shutdown {
+    pub(super) fn end_after(&mut self, reading: Reading, mut shutdown: Shutdown, reason: ShutdownReason) -> Shutdown {
         shutdown.afterwards = match shutdown.afterwards {
             Afterwards::Wait(closing) | Afterwards::End(closing) => Afterwards::End(closing),
             Afterwards::Repeat(invocation) => Afterwards::End(Some(self.give_up(
                 reading,
                 &invocation,
-                Failure::Shutdown,
+                Failure::Shutdown(reason),
                 Duration::ZERO,
             ))),
         };
