@@ -46,9 +46,12 @@ pub const fn system_level(event: &PlatformEvent) -> Level {
             ..
         } => match initialization_type {
             InitType::OnDemand => of_status(*status, Level::Debug),
-            InitType::ProvisionedConcurrency | InitType::SnapStart => of_status(*status, Level::Info),
+            InitType::ProvisionedConcurrency | InitType::SnapStart | InitType::LambdaManagedInstances { .. } => {
+                of_status(*status, Level::Info)
+            }
         },
         PlatformEvent::Report(report) => of_status(report.status, Level::Info),
+        PlatformEvent::ManagedReport(report) => of_status(report.status, Level::Info),
         PlatformEvent::Extension { state, .. } => match state {
             ExtensionState::Registered | ExtensionState::Ready => Level::Debug,
             ExtensionState::Started
@@ -70,7 +73,8 @@ const fn of_status(status: Status, success: Level) -> Level {
 /// Writes the lines that the text format has for an event, each ended by a newline; nothing where it has none.
 ///
 /// Source: observed in recordings of the service of September 2026; documented for the lines of failed and slow
-/// invocations, <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>.
+/// invocations, <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>. Where several invocations
+/// are served at once the service has the JSON format only; the lines are those that its own emulator prints.
 ///
 /// # Errors
 ///
@@ -94,7 +98,10 @@ pub fn write_text(out: &mut dyn fmt::Write, config: &Config, event: &PlatformEve
             match (initialization_type, status) {
                 (InitType::OnDemand, Status::Success) => return Ok(()),
                 (InitType::OnDemand, Status::Failure | Status::Error | Status::Timeout)
-                | (InitType::ProvisionedConcurrency | InitType::SnapStart, _) => {}
+                | (
+                    InitType::ProvisionedConcurrency | InitType::SnapStart | InitType::LambdaManagedInstances { .. },
+                    _,
+                ) => {}
             }
             write!(
                 out,
@@ -123,14 +130,24 @@ pub fn write_text(out: &mut dyn fmt::Write, config: &Config, event: &PlatformEve
             out.write_char('\n')
         }
         PlatformEvent::Start { request_id, .. } => {
+            let separator = match config.initialization_type {
+                InitType::OnDemand | InitType::ProvisionedConcurrency | InitType::SnapStart => ' ',
+                InitType::LambdaManagedInstances { .. } => '\t',
+            };
             writeln!(
                 out,
-                "START RequestId: {request_id} Version: {}",
+                "START RequestId: {request_id}{separator}Version: {}",
                 config.function_version
             )
         }
         PlatformEvent::End { request_id } => writeln!(out, "END RequestId: {request_id}"),
         PlatformEvent::Report(report) => write_report(out, report),
+        PlatformEvent::ManagedReport(report) => writeln!(
+            out,
+            "END RequestId: {0}\nREPORT RequestId: {0}\tDuration: {1} ms",
+            report.request_id,
+            Fixed(report.duration)
+        ),
         PlatformEvent::InitRuntimeDone { .. } | PlatformEvent::RuntimeDone { .. } => Ok(()),
     }
 }
@@ -215,7 +232,8 @@ const fn rounded(duration: Duration, unit: u128) -> u128 {
 /// The members stand in the order in which the service writes them.
 ///
 /// Source: observed in recordings of the service of September 2026; assumed for the order in records that they do not
-/// hold (`initRuntimeDone`, `initReport`, `start`, `extension`), which is that of the telemetry schema.
+/// hold (`initRuntimeDone`, `initReport`, `start`, `extension`), which is that of the telemetry schema. The report of an
+/// invocation beside others is as the service's own emulator writes it (`internal/lambda-managed-instances`).
 ///
 /// # Errors
 ///
@@ -242,7 +260,7 @@ const fn json_type(event: &PlatformEvent) -> Option<&'static str> {
         PlatformEvent::Extension { .. } => Some("extension"),
         PlatformEvent::Start { .. } => Some("start"),
         PlatformEvent::RuntimeDone { .. } => Some("runtimeDone"),
-        PlatformEvent::Report(_) => Some("report"),
+        PlatformEvent::Report(_) | PlatformEvent::ManagedReport(_) => Some("report"),
         PlatformEvent::End { .. } => None,
     }
 }
@@ -341,6 +359,19 @@ fn write_record(record: &mut Object<'_>, config: &Config, event: &PlatformEvent)
             record.value("metrics", Metrics(report))?;
             record.status(report.status, report.error_type.as_deref())?;
             record.spans(&[("extensionOverhead", report.extension_overhead)])
+        }
+        PlatformEvent::ManagedReport(report) => {
+            record.value("requestId", format_args!("\"{}\"", report.request_id))?;
+            record.text("status", report.status.as_str())?;
+            let microseconds = rounded(report.duration, 1_000);
+            let (ms, rest) = (microseconds / 1_000, microseconds % 1_000);
+            record.value("metrics", format_args!("{{\"durationMs\":{ms}.{rest:03}}}"))?;
+            record.tracing(report.trace_id.as_deref())?;
+            record.spans(&runtime_spans(&report.spans))?;
+            match report.error_type.as_deref() {
+                Some(error_type) => record.text("errorType", error_type),
+                None => Ok(()),
+            }
         }
         PlatformEvent::End { .. } => Ok(()),
     }
