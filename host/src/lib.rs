@@ -6,6 +6,7 @@ mod clock;
 mod engine;
 mod environment;
 mod function;
+mod http_prelude;
 mod log;
 mod network;
 mod sandbox;
@@ -15,16 +16,17 @@ mod transport;
 pub use engine::{ComponentError, EngineError, MAX_COMPONENT_BYTES};
 pub use environment::{
     ExecutionEnvironment, InvokeError, InvokeRequest, InvokeResult, MAX_PAYLOAD_BYTES, MAX_QUEUED_INVOCATIONS,
-    PendingInvocation, RUNTIME_API_PORT,
+    MAX_QUEUED_RESPONSE_BYTES, PendingInvocation, RUNTIME_API_PORT, ResponseStream, StreamEnd, StreamHead,
 };
 pub use function::{
     Component, Function, FunctionBuilder, FunctionError as ConfigurationError, FunctionTimeout, FunctionTimeoutError,
     MemorySize, MemorySizeError,
 };
+pub use http_prelude::{HttpPrelude, HttpPreludeError, HttpPreludeReader};
 pub use lambox_lifecycle as lifecycle;
 pub use lambox_lifecycle::{
     Config, Exit, ExtensionState, ExtensionView, FailureCause, FunctionError, Outcome, Phase, PlatformEvent, Report,
-    RequestId, ShutdownReason, Status, Timestamp,
+    RequestId, ShutdownReason, Status, StreamRate, Timestamp,
 };
 pub use log::{LogEntry, LogFormat, LogSink, LogSource, MAX_KEPT_LOG_BYTES};
 pub use simulator::{LoadError, Simulator, SimulatorBuilder};

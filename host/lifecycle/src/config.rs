@@ -4,6 +4,8 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::StreamRate;
+
 /// How an execution environment came to be initialised; `AWS_LAMBDA_INITIALIZATION_TYPE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum InitType {
@@ -62,4 +64,6 @@ pub struct Config {
     pub runtime_version: Arc<str>,
     /// The ARN of the runtime's version.
     pub runtime_version_arn: Arc<str>,
+    /// How fast a streamed response goes to its caller.
+    pub stream_rate: StreamRate,
 }

@@ -20,12 +20,15 @@ pub mod limits;
 pub mod log;
 mod machine;
 mod outcome;
+mod rate;
 mod refusal;
 mod rejection;
 mod time;
 
 pub use answer::{Answer, Delivery, ExtensionEvent, Registration};
-pub use call::{BodyError, Call, ErrorReport, ExtensionCall, GivenIdentifier, RegisterBody, ResponseMode, RuntimeCall};
+pub use call::{
+    BodyError, Call, ErrorReport, ExtensionCall, GivenIdentifier, RegisterBody, ResponseMode, RuntimeCall, StreamEnd,
+};
 pub use config::{Config, InitType};
 pub use effect::Effect;
 pub use event::{ExtensionState, InitPhase, ManagedReport, PlatformEvent, Report, Spans, Status};
@@ -34,6 +37,7 @@ pub use input::{Exit, Input, Program, Reading, Ticket};
 pub use invocation::Invocation;
 pub use machine::{ExtensionView, Lifecycle, Phase};
 pub use outcome::{FailureCause, FunctionError, Outcome, ShutdownReason};
+pub use rate::StreamRate;
 pub use refusal::Refusal;
 pub use rejection::Rejection;
 pub use time::Timestamp;

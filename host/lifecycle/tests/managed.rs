@@ -115,6 +115,7 @@ fn every_call_of_the_runtime_in_every_state() {
     let body = |head| RuntimeCall::ResponseBody {
         head,
         body: Ok(Bytes::from_static(b"null")),
+        failed: None,
     };
     let calls: [(&str, RuntimeCall); 13] = [
         ("next", RuntimeCall::Next),
@@ -425,6 +426,7 @@ fn the_json_log_has_reports_of_durations_and_spans_only() {
         .runtime(RuntimeCall::ResponseBody {
             head: ticket,
             body: Ok(Bytes::from_static(b"null")),
+            failed: None,
         });
     world.advance_ms(2_000);
     assert_snapshot!(world.json_log(), @r#"
@@ -481,7 +483,11 @@ fn a_response_whose_body_comes_after_the_deadline_is_too_late() {
         let ticket = world.runtime(head(1, ResponseMode::Buffered));
         world.advance_ms(1);
         assert_eq!(world.error_type(1), "Sandbox.Timedout");
-        let answer = world.runtime(RuntimeCall::ResponseBody { head: ticket, body });
+        let answer = world.runtime(RuntimeCall::ResponseBody {
+            head: ticket,
+            body,
+            failed: None,
+        });
         assert_eq!(world.answer(answer), Some(&Err(Rejection::InvokeTimeout)));
         let again = world.runtime(response(1, "null"));
         assert_eq!(world.answer(again), Some(&Err(Rejection::InvalidRequestId)));
@@ -519,6 +525,7 @@ fn an_error_overtakes_a_response_that_is_on_its_way() {
     let body = world.runtime(RuntimeCall::ResponseBody {
         head: ticket,
         body: Ok(Bytes::new()),
+        failed: None,
     });
     assert_eq!(world.answer(body), Some(&Err(Rejection::InvalidRequestId)));
 }

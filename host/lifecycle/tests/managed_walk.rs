@@ -76,6 +76,7 @@ impl Witness {
             }
             Effect::Thaw => assert!(!std::mem::replace(&mut self.thawed, true), "thawed twice"),
             Effect::Freeze => panic!("it is never frozen"),
+            Effect::BeginStream { .. } | Effect::Chunk { .. } => panic!("a response is collected"),
             Effect::Respond { outcome } => {
                 let timeout = outcome
                     .error
@@ -338,6 +339,7 @@ impl Walk {
                     Some(head) if self.random.random_bool(0.8) => head,
                     _ => Ticket(self.random.random_range(0..=self.tickets)),
                 },
+                failed: None,
                 body: self.any_body(),
             },
             36..39 => RuntimeCall::Error {

@@ -2,6 +2,7 @@
 
 mod driver;
 mod invocation;
+mod response_stream;
 mod state;
 mod tasks;
 
@@ -16,7 +17,8 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use self::driver::Driver;
-pub use self::invocation::{InvokeError, InvokeResult, PendingInvocation};
+pub use self::invocation::{InvokeError, InvokeResult, MAX_QUEUED_RESPONSE_BYTES, PendingInvocation};
+pub use self::response_stream::{ResponseStream, StreamEnd, StreamHead};
 pub use self::state::MAX_QUEUED_INVOCATIONS;
 pub(crate) use self::state::{EnvironmentApi, Shared};
 use crate::clock::Clock;
@@ -149,7 +151,27 @@ impl ExecutionEnvironment {
     ///
     /// As [`invoke`](Self::invoke).
     pub fn begin(&self, request: impl Into<InvokeRequest>) -> Result<PendingInvocation, InvokeError> {
-        let invocation = request.into().0;
+        self.admit(request.into().0).map(PendingInvocation::new)
+    }
+
+    /// Invokes the function and gives its response as it comes, without waiting.
+    ///
+    /// A function that streams is read from its first byte on, before it is done; any other response, and an error,
+    /// comes as one piece. An invocation that is made any other way gets a streamed response whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`invoke`](Self::invoke).
+    pub fn invoke_with_response_stream(
+        &self,
+        request: impl Into<InvokeRequest>,
+    ) -> Result<ResponseStream, InvokeError> {
+        let mut invocation = request.into().0;
+        invocation.wants_stream = true;
+        self.admit(invocation).map(ResponseStream::new)
+    }
+
+    fn admit(&self, invocation: Invocation) -> Result<Arc<invocation::Progress>, InvokeError> {
         let bytes = invocation.payload.len();
         if bytes > MAX_PAYLOAD_BYTES {
             return Err(InvokeError::PayloadTooLarge {
@@ -157,7 +179,7 @@ impl ExecutionEnvironment {
                 max: MAX_PAYLOAD_BYTES,
             });
         }
-        self.shared.invoke(invocation).map(PendingInvocation::new)
+        self.shared.invoke(invocation)
     }
 
     /// Starts the initialisation ahead of any invocation. [`wait_for_frozen`](Self::wait_for_frozen) waits for its end.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use lambox_lifecycle::{Config, InitType, limits};
+use lambox_lifecycle::{Config, InitType, StreamRate, limits};
 use uuid::Uuid;
 
 pub use self::memory_size::{MemorySize, MemorySizeError};
@@ -136,12 +136,13 @@ pub struct FunctionBuilder {
     runtime: Option<Code>,
     extensions: Vec<(String, Code)>,
     network: Vec<String>,
+    stream_rate: StreamRate,
     sink: Option<Sink>,
 }
 
 impl FunctionBuilder {
     /// A function of this name, version `$LATEST`, handler `handler`, in `us-east-1` of account `123456789012`, with
-    /// 128 MB, a timeout of 3 seconds, no variables of its own and no extensions.
+    /// 128 MB, a timeout of 3 seconds, streamed responses at the service's rate, no variables of its own and no extensions.
     pub(crate) fn new(simulator: Simulator, name: impl Into<String>) -> Self {
         Self {
             simulator,
@@ -156,6 +157,7 @@ impl FunctionBuilder {
             runtime: None,
             extensions: Vec::new(),
             network: Vec::new(),
+            stream_rate: StreamRate::default(),
             sink: None,
         }
     }
@@ -249,6 +251,15 @@ impl FunctionBuilder {
         self
     }
 
+    /// Sets how fast a streamed response goes to a caller who takes it as it comes. Default: as on the service, 6 MiB at
+    /// once and 2 MiB a second afterwards, so that a function that would run into its timeout there does so here.
+    /// [`StreamRate::Unlimited`] is for tests whose subject is not that.
+    #[must_use]
+    pub fn stream_rate(mut self, stream_rate: StreamRate) -> Self {
+        self.stream_rate = stream_rate;
+        self
+    }
+
     /// Hands every entry of the log to `sink` as it is written.
     #[must_use]
     pub fn log_sink(mut self, sink: Arc<dyn LogSink>) -> Self {
@@ -308,6 +319,7 @@ impl FunctionBuilder {
             extensions: self.extensions.iter().map(|(name, _)| name.as_str().into()).collect(),
             runtime_version: "".into(),
             runtime_version_arn: "".into(),
+            stream_rate: self.stream_rate,
         };
         let variables = variables::of_runtime(&config, &self.region, &self.variables);
         let of_extensions = variables::of_extension(&variables);

@@ -112,6 +112,7 @@ pub const GUESTS: &[Guest] = &[
     test("sleep-past-deadline", Kind::Function),
     test("spin", Kind::Function),
     test("spin-init", Kind::Function),
+    test("stream", Kind::Function),
     test("tick-in-next", Kind::Function),
     test("trap", Kind::Function),
 ];

@@ -13,4 +13,5 @@ mod memory;
 mod native;
 mod official;
 mod parity;
+mod streaming;
 mod timeouts;

@@ -41,6 +41,8 @@ impl Classic {
                 }
                 call @ (RuntimeCall::ResponseHead { .. }
                 | RuntimeCall::ResponseBody { .. }
+                | RuntimeCall::ResponseChunk { .. }
+                | RuntimeCall::ResponseEnd { .. }
                 | RuntimeCall::Response { .. }
                 | RuntimeCall::Error { .. }) => {
                     self.refuse_runtime(&crew.runtime, ticket, &call);
@@ -57,6 +59,8 @@ impl Classic {
                     }
                     call @ (RuntimeCall::ResponseHead { .. }
                     | RuntimeCall::ResponseBody { .. }
+                    | RuntimeCall::ResponseChunk { .. }
+                    | RuntimeCall::ResponseEnd { .. }
                     | RuntimeCall::Response { .. }
                     | RuntimeCall::Error { .. }
                     | RuntimeCall::InitError { .. }) => self.refuse_runtime(&crew.runtime, ticket, &call),
@@ -74,8 +78,14 @@ impl Classic {
                         let head = (request_id, mode, content_type);
                         self.response_head(reading, &mut crew, &mut invoke, ticket, head);
                     }
-                    RuntimeCall::ResponseBody { head, body } => {
-                        self.response_body(reading, &mut crew, &mut invoke, ticket, (head, body));
+                    RuntimeCall::ResponseBody { head, body, failed } => {
+                        self.response_body(reading, &mut crew, &mut invoke, ticket, (head, body, failed));
+                    }
+                    RuntimeCall::ResponseChunk { head, data } => {
+                        self.response_chunk(reading, &mut crew, &mut invoke, ticket, (head, data));
+                    }
+                    RuntimeCall::ResponseEnd { head, end } => {
+                        self.response_end(reading, &mut crew, &mut invoke, ticket, (head, end));
                     }
                     RuntimeCall::Response {
                         request_id,
@@ -109,6 +119,8 @@ impl Classic {
                     }
                     call @ (RuntimeCall::ResponseHead { .. }
                     | RuntimeCall::ResponseBody { .. }
+                    | RuntimeCall::ResponseChunk { .. }
+                    | RuntimeCall::ResponseEnd { .. }
                     | RuntimeCall::Response { .. }
                     | RuntimeCall::Error { .. }) => self.refuse_runtime(&crew.runtime, ticket, &call),
                 }
@@ -130,6 +142,8 @@ impl Classic {
         let to = match call {
             RuntimeCall::ResponseHead { .. }
             | RuntimeCall::ResponseBody { .. }
+            | RuntimeCall::ResponseChunk { .. }
+            | RuntimeCall::ResponseEnd { .. }
             | RuntimeCall::Response { .. }
             | RuntimeCall::Error { .. } => return self.answer(ticket, Err(Rejection::InvalidRequestId)),
             RuntimeCall::Next => "Ready",
@@ -228,13 +242,13 @@ impl Classic {
                 }
                 ExtensionCall::InitError { identifier, report } => {
                     match self.extension_init_error(&mut crew, ticket, identifier, report) {
-                        Some(failure) => self.fail_invoke(reading, crew, &invoke, failure),
+                        Some(failure) => self.fail_invoke(reading, crew, invoke, failure),
                         None => State::Invoke(crew, invoke),
                     }
                 }
                 ExtensionCall::ExitError { identifier, report } => {
                     match self.extension_exit_error(&mut crew, ticket, identifier, report) {
-                        Some(failure) => self.fail_invoke(reading, crew, &invoke, failure),
+                        Some(failure) => self.fail_invoke(reading, crew, invoke, failure),
                         None => State::Invoke(crew, invoke),
                     }
                 }

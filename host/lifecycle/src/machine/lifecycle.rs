@@ -15,6 +15,8 @@ use crate::{Config, Effect, InitType, Input, Program, Reading, Timestamp};
 /// - An invocation begins with [`Thaw`](Effect::Thaw), its `Start` event, the answer to the runtime's `next`, the
 ///   answers to the extensions' `next`.
 /// - The caller's [`Respond`](Effect::Respond) comes before the answer to the runtime's call that brought it about.
+/// - A response that is streamed to its caller: [`BeginStream`](Effect::BeginStream) comes before the answer to its head,
+///   each [`Chunk`](Effect::Chunk) before the answer to the call that brought it, and `Respond` after the last of them.
 /// - An invocation ends with the `RuntimeDone` event (at the runtime's `next`), the `End` and `Report` events,
 ///   [`Freeze`](Effect::Freeze) and [`Finish`](Effect::Finish).
 /// - A failing invocation is responded to first; then come its `RuntimeDone` event, the effects of the shutdown, and

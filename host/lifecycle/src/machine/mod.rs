@@ -10,6 +10,7 @@ mod lifecycle;
 mod managed;
 mod runtime;
 mod shutdown;
+mod stream;
 
 use std::collections::VecDeque;
 use std::mem;
@@ -174,7 +175,7 @@ impl Classic {
                 | State::Shutdown(..)
                 | State::Ended) => state,
             },
-            Input::Hangup(ticket) => self.hang_up(state, ticket),
+            Input::Hangup(ticket) => self.hang_up(reading, state, ticket),
             Input::Exited { program, exit } => self.exited(reading, state, program, exit),
             Input::Shutdown(reason) => self.shut_down(reading, state, reason),
         };
@@ -185,7 +186,7 @@ impl Classic {
         while self.poll_timeout().is_some_and(|due| due <= reading.now) {
             self.state = match mem::replace(&mut self.state, State::Ended) {
                 State::Init(crew, init) => self.fail_init(reading, crew, init, Failure::Timeout),
-                State::Invoke(crew, invoke) => self.fail_invoke(reading, crew, &invoke, Failure::Timeout),
+                State::Invoke(crew, invoke) => self.invoke_due(reading, crew, invoke),
                 State::Shutdown(crew, shutdown) => self.shutdown_stage_over(reading, crew, shutdown),
                 state @ (State::Idle(_) | State::Ready(_) | State::Ended) => state,
             };
@@ -195,7 +196,7 @@ impl Classic {
     fn poll_timeout(&self) -> Option<Timestamp> {
         match &self.state {
             State::Init(_, init) => Some(init.deadline),
-            State::Invoke(_, invoke) => Some(invoke.deadline()),
+            State::Invoke(_, invoke) => Some(invoke.due()),
             State::Shutdown(_, shutdown) => Some(shutdown.due()),
             State::Idle(_) | State::Ready(_) | State::Ended => None,
         }
@@ -228,7 +229,7 @@ impl Classic {
         }
     }
 
-    fn hang_up(&mut self, state: State, ticket: Ticket) -> State {
+    fn hang_up(&mut self, reading: Reading, state: State, ticket: Ticket) -> State {
         match state {
             State::Init(mut crew, init) => {
                 crew.hang_up(ticket);
@@ -240,7 +241,7 @@ impl Classic {
             }
             State::Invoke(mut crew, mut invoke) => {
                 crew.hang_up(ticket);
-                self.head_hung_up(&mut crew, &mut invoke, ticket);
+                self.head_hung_up(reading, &mut crew, &mut invoke, ticket);
                 State::Invoke(crew, invoke)
             }
             State::Shutdown(mut crew, shutdown) => {
@@ -269,7 +270,7 @@ impl Classic {
             }
             State::Invoke(mut crew, invoke) => {
                 let failure = self.end_program(&mut crew, program, exit);
-                self.fail_invoke(reading, crew, &invoke, failure)
+                self.fail_invoke(reading, crew, invoke, failure)
             }
             State::Shutdown(mut crew, shutdown) => {
                 crew.end(program, Some(&exit), &mut self.effects);
@@ -293,7 +294,7 @@ impl Classic {
                 self.begin_shutdown(reading, crew, reason, Afterwards::End(closing))
             }
             State::Ready(crew) => self.begin_shutdown(reading, crew, reason, Afterwards::End(None)),
-            State::Invoke(crew, invoke) => self.fail_invoke(reading, crew, &invoke, Failure::Shutdown(reason)),
+            State::Invoke(crew, invoke) => self.fail_invoke(reading, crew, invoke, Failure::Shutdown(reason)),
             State::Shutdown(crew, shutdown) => {
                 let shutdown = self.end_after(reading, shutdown, reason);
                 State::Shutdown(crew, shutdown)

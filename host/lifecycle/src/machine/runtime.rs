@@ -52,6 +52,8 @@ pub(super) struct Head {
     pub(super) ticket: Ticket,
     pub(super) content_type: Option<Arc<str>>,
     pub(super) received: Timestamp,
+    /// The call whose bytes are held back.
+    pub(super) blocked: Option<Ticket>,
 }
 
 /// How far the runtime is.
@@ -161,6 +163,14 @@ impl Runtime {
         }
     }
 
+    /// The head that `ticket` names, if its body is what is awaited; it still is afterwards.
+    pub(super) fn head(&mut self, ticket: Ticket) -> Option<&mut Head> {
+        match self {
+            Self::Responding(head) if head.ticket == ticket => Some(head),
+            _ => None,
+        }
+    }
+
     /// The head that `ticket` names, if its body is what is awaited.
     pub(super) fn take_head(&mut self, ticket: Ticket) -> Option<Head> {
         match self {
@@ -252,11 +262,11 @@ impl Main for Runtime {
     fn end(&mut self) -> impl Iterator<Item = Ticket> {
         let waiting = match std::mem::replace(self, Self::Exited) {
             Self::Ready(waiting) => waiting,
+            Self::Responding(head) => head.blocked.map(Waiting::one).unwrap_or_default(),
             Self::NotStarted
             | Self::Started
             | Self::InitError
             | Self::Running
-            | Self::Responding(_)
             | Self::Misresponded
             | Self::ResponseSent
             | Self::Exited => Waiting::default(),
@@ -265,8 +275,17 @@ impl Main for Runtime {
     }
 
     fn hang_up(&mut self, ticket: Ticket) {
-        if let Self::Ready(waiting) = self {
-            waiting.leave(ticket);
+        match self {
+            Self::Ready(waiting) => waiting.leave(ticket),
+            Self::Responding(head) if head.blocked == Some(ticket) => head.blocked = None,
+            Self::NotStarted
+            | Self::Started
+            | Self::InitError
+            | Self::Running
+            | Self::Responding(_)
+            | Self::Misresponded
+            | Self::ResponseSent
+            | Self::Exited => {}
         }
     }
 }

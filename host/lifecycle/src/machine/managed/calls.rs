@@ -36,6 +36,8 @@ impl Managed {
                 call @ (RuntimeCall::Next
                 | RuntimeCall::ResponseHead { .. }
                 | RuntimeCall::ResponseBody { .. }
+                | RuntimeCall::ResponseChunk { .. }
+                | RuntimeCall::ResponseEnd { .. }
                 | RuntimeCall::Response { .. }
                 | RuntimeCall::Error { .. }) => {
                     self.call_of_runtime(reading, &mut crew.runtime, &mut Invocations::default(), ticket, call);
@@ -86,7 +88,13 @@ impl Managed {
                 mode,
                 content_type,
             } => self.response_head(now, invocations, ticket, (request_id, mode, content_type)),
-            RuntimeCall::ResponseBody { head, body } => self.response_body(now, invocations, ticket, (head, body)),
+            RuntimeCall::ResponseBody { head, body, failed } => {
+                self.response_body(now, invocations, ticket, (head, body, failed));
+            }
+            // No head is answered so that these were to follow.
+            RuntimeCall::ResponseChunk { .. } | RuntimeCall::ResponseEnd { .. } => {
+                self.answer(ticket, Err(Rejection::InvalidRequestId));
+            }
             RuntimeCall::Response {
                 request_id,
                 content_type,

@@ -50,6 +50,7 @@ fn error_type(failure: &Failure) -> Cow<'static, str> {
         Failure::RuntimeExit(Exit::OutOfMemory) => "Runtime.OutOfMemory".into(),
         Failure::Shutdown(_) => "Client.ExecutionEnvironmentShutDown".into(),
         Failure::Handler(_)
+        | Failure::MidStream(_)
         | Failure::Init(_)
         | Failure::Timeout
         | Failure::RuntimeExit(_)
@@ -119,7 +120,7 @@ impl Managed {
         self.begin_shutdown(now, crew, invocations, reason)
     }
 
-    /// `response`, of which the head has arrived.
+    /// `response`, of which the head has arrived. A streamed one is collected, whoever the caller is.
     pub(super) fn response_head(
         &mut self,
         now: Timestamp,
@@ -133,6 +134,7 @@ impl Managed {
                     ticket,
                     content_type,
                     received: now,
+                    blocked: None,
                 };
                 invocations.head(request_id, head).map(|()| Answer::SendBody)
             }
@@ -150,11 +152,12 @@ impl Managed {
         now: Timestamp,
         invocations: &mut Invocations,
         ticket: Ticket,
-        (head, body): (Ticket, Result<Bytes, BodyError>),
+        (head, body, failed): (Ticket, Result<Bytes, BodyError>, Option<ErrorReport>),
     ) {
-        let answer = invocations
-            .body(head)
-            .and_then(|(invocation, head)| self.respond(&invocation, (head.received, now), head.content_type, body));
+        let answer = invocations.body(head).and_then(|(invocation, head)| {
+            let response = (head.content_type, body, failed);
+            self.respond(&invocation, (head.received, now), response)
+        });
         self.answer(ticket, answer);
     }
 
@@ -168,7 +171,7 @@ impl Managed {
     ) {
         let answer = invocations
             .answered(request_id, false)
-            .and_then(|invocation| self.respond(&invocation, (now, now), content_type, body));
+            .and_then(|invocation| self.respond(&invocation, (now, now), (content_type, body, None)));
         self.answer(ticket, answer);
     }
 
@@ -205,19 +208,24 @@ impl Managed {
         &mut self,
         invocation: &InFlight,
         received: Received,
-        content_type: Option<Arc<str>>,
-        body: Result<Bytes, BodyError>,
+        (content_type, body, failed): (Option<Arc<str>>, Result<Bytes, BodyError>, Option<ErrorReport>),
     ) -> Result<Answer, Rejection> {
         let (first, last) = received;
         let (failure, rejection) = match body {
             Ok(payload) => {
+                let request_id = invocation.delivery.invocation.request_id;
+                // The caller gets what there is of it, and is told.
+                let failed = failed.map(Failure::MidStream);
+                let fault = failed.as_ref().map(Fault::of);
+                let failed = failed.map(|failure| failure.into_outcome(request_id, self.config.timeout));
                 let outcome = Outcome {
-                    request_id: invocation.delivery.invocation.request_id,
+                    request_id,
                     payload,
+                    streamed: false,
                     content_type: content_type.or_else(|| Some(DEFAULT_CONTENT_TYPE.into())),
-                    error: None,
+                    error: failed.and_then(|outcome| outcome.error),
                 };
-                self.finish(last, invocation, outcome, None, (Some(first), true));
+                self.finish(last, invocation, outcome, fault, (Some(first), true));
                 return Ok(Answer::Accepted);
             }
             Err(error @ BodyError::TooLarge) => (Failure::ResponseTooLarge, refuse_body(error)),
