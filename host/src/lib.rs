@@ -20,13 +20,13 @@ pub use environment::{
 };
 pub use function::{
     Component, Function, FunctionBuilder, FunctionError as ConfigurationError, FunctionTimeout, FunctionTimeoutError,
-    MemorySize, MemorySizeError,
+    MaxConcurrency, MaxConcurrencyError, MemorySize, MemorySizeError,
 };
 pub use http_prelude::{HttpPrelude, HttpPreludeError, HttpPreludeReader};
 pub use lambox_lifecycle as lifecycle;
 pub use lambox_lifecycle::{
-    Config, Exit, ExtensionState, ExtensionView, FailureCause, FunctionError, Outcome, Phase, PlatformEvent, Report,
-    RequestId, ShutdownReason, Status, StreamRate, Timestamp,
+    Config, Exit, ExtensionState, ExtensionView, FailureCause, FunctionError, InitType, ManagedReport, Outcome, Phase,
+    PlatformEvent, Refusal, Report, RequestId, ShutdownReason, Status, StreamRate, Timestamp,
 };
 pub use log::{LogEntry, LogFormat, LogSink, LogSource, MAX_KEPT_LOG_BYTES};
 pub use simulator::{LoadError, Simulator, SimulatorBuilder};

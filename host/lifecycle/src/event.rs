@@ -225,3 +225,20 @@ pub enum PlatformEvent {
     /// `platform.report` of an invocation that was served beside others. It has no `RuntimeDone` and no `End`.
     ManagedReport(ManagedReport),
 }
+
+impl PlatformEvent {
+    /// The invocation that it tells of, where it tells of one.
+    pub const fn request_id(&self) -> Option<RequestId> {
+        match self {
+            Self::Start { request_id, .. }
+            | Self::RuntimeDone { request_id, .. }
+            | Self::End { request_id }
+            | Self::Report(Report { request_id, .. })
+            | Self::ManagedReport(ManagedReport { request_id, .. }) => Some(*request_id),
+            Self::InitStart { .. }
+            | Self::InitRuntimeDone { .. }
+            | Self::InitReport { .. }
+            | Self::Extension { .. } => None,
+        }
+    }
+}

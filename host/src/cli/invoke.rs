@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
+use futures_util::stream::{self, StreamExt as _};
 use lambox::{
     Component, ConfigurationError, EngineError, Exit, FailureCause, Function, FunctionTimeout, InvokeError,
-    InvokeRequest, InvokeResult, LoadError, LogFormat, MemorySize, Simulator,
+    InvokeRequest, InvokeResult, LoadError, LogFormat, MaxConcurrency, MemorySize, Simulator,
 };
 
 use super::payload::{Payload, PayloadError};
@@ -47,11 +48,11 @@ pub(super) struct Arguments {
     #[arg(short = 'F', long, value_name = "PATH")]
     data_file: Option<PathBuf>,
 
-    /// The memory that function and extensions have together, 128 to 4096 MB
+    /// The memory that function and extensions have together, 128 to 4096 MB; with a concurrency up to 32768 MB
     #[arg(long, value_name = "MB", default_value_t = MemorySizeArgument(MemorySize::DEFAULT))]
     memory_size: MemorySizeArgument,
 
-    /// How long an invocation may take, as `3s`, `1500ms` or `2m`; at most 15 minutes
+    /// How long an invocation may take, as `3s`, `1500ms` or `2m`; at most 15 minutes, with a concurrency 90
     #[arg(long, value_name = "TIME", default_value_t = FunctionTimeout::DEFAULT)]
     timeout: FunctionTimeout,
 
@@ -67,13 +68,17 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "HANDLER")]
     handler: Option<String>,
 
-    /// Invoke this many times, one after the other, in the same environment
+    /// Invoke this many times in the same environment: one after the other, or as many at once as `--max-concurrency` says
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
 
-    /// How the platform writes its lines of the log
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormatArgument::Text)]
-    log_format: LogFormatArgument,
+    /// Serve up to this many invocations at once, by the rules of Lambda Managed Instances; 1 to 1600
+    #[arg(long, value_name = "N")]
+    max_concurrency: Option<MaxConcurrency>,
+
+    /// How the platform writes its lines of the log [default: text, or json with `--max-concurrency`]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    log_format: Option<LogFormatArgument>,
 }
 
 fn examples() -> String {
@@ -81,6 +86,7 @@ fn examples() -> String {
   lambox invoke -d '{\"name\":\"Ada\"}'                    the built-in function
   lambox invoke hello.wasm -x telemetry.wasm          a function with an extension
   lambox invoke hello.wasm -F event.json --repeat 3   one cold start, two warm invocations
+  lambox invoke hello.wasm --max-concurrency 8 --repeat 100   up to eight at once
   lambox invoke hello.wasm -e TABLE=users --memory-size 512 --timeout 10s
   jq .detail event.json | lambox invoke hello.wasm -F - 2>log.txt | jq .message"
         .to_owned()
@@ -153,6 +159,7 @@ struct Plan {
     variables: Vec<Variable>,
     log_format: LogFormat,
     repeat: u32,
+    max_concurrency: Option<MaxConcurrency>,
 }
 
 impl From<Arguments> for Plan {
@@ -181,11 +188,12 @@ impl From<Arguments> for Plan {
             memory_size: arguments.memory_size.0,
             timeout: arguments.timeout,
             variables: arguments.env,
-            log_format: match arguments.log_format {
-                LogFormatArgument::Text => LogFormat::Text,
-                LogFormatArgument::Json => LogFormat::Json,
+            log_format: match (arguments.log_format, arguments.max_concurrency) {
+                (Some(LogFormatArgument::Text), _) | (None, None) => LogFormat::Text,
+                (Some(LogFormatArgument::Json), _) | (None, Some(_)) => LogFormat::Json,
             },
             repeat: arguments.repeat,
+            max_concurrency: arguments.max_concurrency,
         }
     }
 }
@@ -259,15 +267,17 @@ pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
         .enable_all()
         .build()
         .map_err(Error::EventLoop)?;
-    let code = runtime.block_on(invoke(&function, &payload, plan.repeat));
+    let code = runtime.block_on(invoke(&function, &payload, &plan));
     // What a guest's blocking call still does on another thread is not waited for.
     runtime.shutdown_background();
     code
 }
 
 fn function(plan: &Plan) -> Result<Function, Error> {
-    // One environment has eleven programs at most; room for thousands takes longer to lay out than an invocation takes.
-    let simulator = Simulator::builder().max_sandboxes(16).build()?;
+    // One environment has eleven programs at most, and some runtimes a sandbox for each invocation at once; room for
+    // thousands takes longer to lay out than an invocation takes.
+    let workers = plan.max_concurrency.map_or(0, MaxConcurrency::get);
+    let simulator = Simulator::builder().max_sandboxes(16 + u32::from(workers)).build()?;
     let runtime = match &plan.source {
         Source::Builtin => simulator.component(builtin::COMPONENT).map_err(Error::Builtin)?,
         Source::File(path) => load(&simulator, "function", path)?,
@@ -286,6 +296,9 @@ fn function(plan: &Plan) -> Result<Function, Error> {
     }
     if let Some(handler) = &plan.handler {
         builder = builder.handler(handler);
+    }
+    if let Some(max_concurrency) = plan.max_concurrency {
+        builder = builder.max_concurrency(max_concurrency);
     }
     Ok(builder.build()?)
 }
@@ -307,12 +320,19 @@ fn load(simulator: &Simulator, role: &'static str, path: &Path) -> Result<Compon
 }
 
 /// Invokes a function some times in one environment, which it shuts down; says how to exit.
-async fn invoke(function: &Function, payload: &Bytes, repeat: u32) -> Result<u8, Error> {
+///
+/// The answers are written in the order of the invocations, whichever of those at once is done first.
+async fn invoke(function: &Function, payload: &Bytes, plan: &Plan) -> Result<u8, Error> {
     let environment = function.environment();
     let mut code = exit_code::SUCCESS;
     let mut ended = Ok(());
-    for _ in 0..repeat {
-        let result = match environment.invoke(InvokeRequest::new(payload.clone())).await {
+    let at_once = plan.max_concurrency.map_or(1, MaxConcurrency::get);
+    let begin = || environment.begin(InvokeRequest::new(payload.clone()).wait_for_worker());
+    let mut results = stream::iter(0..plan.repeat)
+        .map(async |_| begin()?.await)
+        .buffered(at_once.into());
+    while let Some(result) = results.next().await {
+        let result = match result {
             Ok(result) => result,
             Err(error) => {
                 ended = Err(error.into());
@@ -336,6 +356,7 @@ async fn invoke(function: &Function, payload: &Bytes, repeat: u32) -> Result<u8,
             }
         }
     }
+    drop(results);
     environment.shutdown().await;
     ended.map(|()| code)
 }
@@ -464,19 +485,21 @@ mod tests {
             &["--memory-size", "64"][..],
             &["--memory-size", "1GB"],
             &["--timeout", "0"],
-            &["--timeout", "16m"],
+            &["--timeout", "91m"],
             &["--repeat", "0"],
+            &["--max-concurrency", "1601"],
             &["-e", "NAME"],
             &["--log-format", "xml"],
         ]
         .map(refusal)
         .join("\n");
         insta::assert_snapshot!(refusals, @r#"
-    error: invalid value '64' for '--memory-size <MB>': a memory size is a whole number of MB from 128 to 4096, not 64
-    error: invalid value '1GB' for '--memory-size <MB>': a memory size is a whole number of MB from 128 to 4096, not `1GB`
-    error: invalid value '0' for '--timeout <TIME>': a timeout is from 1ms to 900s, written like `3s`, `1500ms` or `2m`, not `0`
-    error: invalid value '16m' for '--timeout <TIME>': a timeout is from 1ms to 900s, written like `3s`, `1500ms` or `2m`, not `16m`
+    error: invalid value '64' for '--memory-size <MB>': a memory size is a whole number of MB from 128 to 4096 (32768 with a concurrency), not 64
+    error: invalid value '1GB' for '--memory-size <MB>': a memory size is a whole number of MB from 128 to 4096 (32768 with a concurrency), not `1GB`
+    error: invalid value '0' for '--timeout <TIME>': a timeout is from 1ms to 900s (5400s with a concurrency), written like `3s`, `1500ms` or `2m`, not `0`
+    error: invalid value '91m' for '--timeout <TIME>': a timeout is from 1ms to 900s (5400s with a concurrency), written like `3s`, `1500ms` or `2m`, not `91m`
     error: invalid value '0' for '--repeat <N>': 0 is not in 1..=4294967295
+    error: invalid value '1601' for '--max-concurrency <N>': a concurrency is a whole number from 1 to 1600, not 1601
     error: invalid value 'NAME' for '--env <NAME=VALUE>': there is no `=` between its name and its value; write NAME=VALUE
     error: invalid value 'xml' for '--log-format <FORMAT>'
     "#);

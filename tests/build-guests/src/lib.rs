@@ -43,6 +43,7 @@ pub const COMPONENTS: &[Component] = &[
         target: "wasm32-wasip1",
     },
     component("lambox-test-guests", "tests/guests"),
+    component("meet", "tests/meet"),
     component("work-after-answer", "tests/work-after-answer"),
 ];
 
@@ -87,9 +88,11 @@ pub const GUESTS: &[Guest] = &[
     alone("hello-handler", Kind::Handler),
     alone("hello-sdk", Kind::Function),
     alone("hello-sdk.p1", Kind::Function),
+    alone("meet", Kind::Function),
     alone("work-after-answer", Kind::Function),
     test("answer-stale", Kind::Function),
     test("answer-twice", Kind::Function),
+    test("at-once", Kind::Function),
     test("big-answer", Kind::Function),
     test("block-in-host-call", Kind::Function),
     test("clock-probe", Kind::Function),

@@ -9,6 +9,7 @@ mod failures;
 mod frozen;
 mod isolation;
 mod logs;
+mod managed;
 mod memory;
 mod native;
 mod official;

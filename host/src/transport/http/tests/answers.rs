@@ -236,6 +236,9 @@ fn rejections() -> Vec<Rejection> {
             named: Some(ExtensionIdentifier::from_uuid(Uuid::from_u128(7))),
         },
         Rejection::MissingErrorType,
+        Rejection::InvokeTimeout,
+        Rejection::TooManyIdleRuntimes,
+        Rejection::EventsForInternalExtension,
         Rejection::Ended,
     ]
 }
