@@ -43,6 +43,8 @@ pub const COMPONENTS: &[Component] = &[
         target: "wasm32-wasip1",
     },
     component("lambox-test-guests", "tests/guests"),
+    component("streaming", "examples/streaming"),
+    component("streaming-sdk", "examples/streaming-sdk"),
     component("work-after-answer", "tests/work-after-answer"),
 ];
 
@@ -87,6 +89,8 @@ pub const GUESTS: &[Guest] = &[
     alone("hello-handler", Kind::Handler),
     alone("hello-sdk", Kind::Function),
     alone("hello-sdk.p1", Kind::Function),
+    alone("streaming", Kind::Function),
+    alone("streaming-sdk", Kind::Function),
     alone("work-after-answer", Kind::Function),
     test("answer-stale", Kind::Function),
     test("answer-twice", Kind::Function),
