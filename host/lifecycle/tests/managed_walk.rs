@@ -29,7 +29,6 @@ struct Told {
     delivered: bool,
     responded: bool,
     reported: bool,
-    timed_out: bool,
 }
 
 /// What must hold, as seen from outside.
@@ -84,7 +83,6 @@ impl Witness {
                     .is_some_and(|error| error.error_type == "Sandbox.Timedout");
                 let told = self.told(outcome.request_id);
                 assert!(!std::mem::replace(&mut told.responded, true), "answered twice");
-                told.timed_out = timeout;
                 let took = now.since(told.began.expect("it began"));
                 assert_eq!(
                     timeout,

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use futures_util::stream::{self, StreamExt as _};
 use lambox::{
-    Component, ConfigurationError, EngineError, Exit, FailureCause, Function, FunctionTimeout, InvokeError,
-    InvokeRequest, InvokeResult, LoadError, LogFormat, MaxConcurrency, MemorySize, Simulator,
+    Component, ConfigurationError, EngineError, ExecutionEnvironment, Exit, FailureCause, Function, FunctionTimeout,
+    InvokeError, InvokeRequest, InvokeResult, LoadError, LogFormat, MaxConcurrency, MemorySize, Simulator, StreamRate,
 };
 
 use super::payload::{Payload, PayloadError};
@@ -22,6 +22,9 @@ use super::{builtin, exit_code};
 /// Starts an execution environment with the function and its extensions, invokes it, and shuts it down. The payload of
 /// the answer, or of the function's error, goes to standard output as a line; the log with its START, END and REPORT
 /// lines goes to standard error as it is written.
+///
+/// A response that the function streams goes to standard output as it comes, byte for byte. One that ends too early is
+/// told on standard error and by the status.
 ///
 /// The status is that of the first invocation that failed.
 #[derive(Clone, Debug, Args)]
@@ -72,6 +75,14 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
 
+    /// Whether a response that the function streams is taken as it comes, or whole and up to 6 MB
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = InvokeModeArgument::ResponseStream)]
+    invoke_mode: InvokeModeArgument,
+
+    /// How fast a response that the function streams is taken
+    #[arg(long, value_name = "RATE", value_enum, default_value_t = StreamRateArgument::Service)]
+    stream_rate: StreamRateArgument,
+
     /// Serve up to this many invocations at once, by the rules of Lambda Managed Instances; 1 to 1600
     #[arg(long, value_name = "N")]
     max_concurrency: Option<MaxConcurrency>,
@@ -118,6 +129,22 @@ enum LogFormatArgument {
     Json,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum InvokeModeArgument {
+    /// As the service's `Invoke` does
+    Buffered,
+    /// As the service's `InvokeWithResponseStream` does
+    ResponseStream,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StreamRateArgument {
+    /// 6 MB at once, 2 MB a second afterwards
+    Service,
+    /// As fast as it goes
+    Unlimited,
+}
+
 /// `NAME=VALUE`; which names there can be is the function's affair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Variable {
@@ -157,6 +184,8 @@ struct Plan {
     memory_size: MemorySize,
     timeout: FunctionTimeout,
     variables: Vec<Variable>,
+    invoke_mode: InvokeModeArgument,
+    stream_rate: StreamRate,
     log_format: LogFormat,
     repeat: u32,
     max_concurrency: Option<MaxConcurrency>,
@@ -188,6 +217,11 @@ impl From<Arguments> for Plan {
             memory_size: arguments.memory_size.0,
             timeout: arguments.timeout,
             variables: arguments.env,
+            invoke_mode: arguments.invoke_mode,
+            stream_rate: match arguments.stream_rate {
+                StreamRateArgument::Service => StreamRate::default(),
+                StreamRateArgument::Unlimited => StreamRate::Unlimited,
+            },
             log_format: match (arguments.log_format, arguments.max_concurrency) {
                 (Some(LogFormatArgument::Text), _) | (None, None) => LogFormat::Text,
                 (Some(LogFormatArgument::Json), _) | (None, Some(_)) => LogFormat::Json,
@@ -249,6 +283,8 @@ impl Error {
             | Self::Load { .. }
             | Self::Configuration(ConfigurationError::ExtensionWithoutMain { .. }) => exit_code::COMPONENT,
             Self::Payload(_) | Self::Configuration(_) => exit_code::USAGE,
+            // An environment for several at once that could not be initialised, or did not survive.
+            Self::Invoke(InvokeError::Refused(_)) => exit_code::FUNCTION_ERROR,
             Self::Engine(_) | Self::Builtin(_) | Self::Invoke(_) | Self::Stdout(_) | Self::EventLoop(_) => {
                 exit_code::INTERNAL
             }
@@ -287,6 +323,7 @@ fn function(plan: &Plan) -> Result<Function, Error> {
         .runtime(runtime)
         .memory_size(plan.memory_size)
         .timeout(plan.timeout)
+        .stream_rate(plan.stream_rate)
         .log_sink(Arc::new(StderrLog::new(plan.log_format)));
     for (name, path) in &plan.extensions {
         builder = builder.extension(name, load(&simulator, "extension", path)?);
@@ -327,31 +364,40 @@ async fn invoke(function: &Function, payload: &Bytes, plan: &Plan) -> Result<u8,
     let mut code = exit_code::SUCCESS;
     let mut ended = Ok(());
     let at_once = plan.max_concurrency.map_or(1, MaxConcurrency::get);
-    let begin = || environment.begin(InvokeRequest::new(payload.clone()).wait_for_worker());
-    let mut results = stream::iter(0..plan.repeat)
-        .map(async |_| begin()?.await)
-        .buffered(at_once.into());
-    while let Some(result) = results.next().await {
-        let result = match result {
-            Ok(result) => result,
-            Err(error) => {
-                ended = Err(error.into());
-                break;
+    let one = async |_| {
+        let request = InvokeRequest::new(payload.clone()).wait_for_worker();
+        match (plan.invoke_mode, plan.max_concurrency) {
+            // Several at once come whole: else pieces of them would stand among each other.
+            (InvokeModeArgument::Buffered, _) | (InvokeModeArgument::ResponseStream, Some(_)) => {
+                environment.invoke(request).await.map_err(Error::from)
             }
-        };
-        if code == exit_code::SUCCESS {
-            code = exit_code::of_result(&result);
+            (InvokeModeArgument::ResponseStream, None) => invoke_streaming(&environment, request).await,
         }
-        let written = terminal::write_payload(result.payload());
-        if let Some(sentence) = failure(&result, function) {
-            terminal::tell(&sentence);
+    };
+    let mut results = stream::iter(0..plan.repeat).map(one).buffered(at_once.into());
+    while let Some(invoked) = results.next().await {
+        let (result, written) = match invoked {
+            Ok(result) if result.is_streamed() => (Some(result), Ok(())),
+            Ok(result) => {
+                let written = terminal::write_payload(result.payload()).map_err(Error::Stdout);
+                (Some(result), written)
+            }
+            Err(error) => (None, Err(error)),
+        };
+        if let Some(result) = result {
+            if code == exit_code::SUCCESS {
+                code = exit_code::of_result(&result);
+            }
+            if let Some(sentence) = failure(&result, function) {
+                terminal::tell(&sentence);
+            }
         }
         match written {
             Ok(()) => {}
             // Whoever read the answers has had enough of them: that is no error, and a reason to stop.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+            Err(Error::Stdout(error)) if error.kind() == io::ErrorKind::BrokenPipe => break,
             Err(error) => {
-                ended = Err(Error::Stdout(error));
+                ended = Err(error);
                 break;
             }
         }
@@ -359,6 +405,19 @@ async fn invoke(function: &Function, payload: &Bytes, plan: &Plan) -> Result<u8,
     drop(results);
     environment.shutdown().await;
     ended.map(|()| code)
+}
+
+/// Invokes a function and writes what it streams as it comes. A response that it does not stream is in the result.
+async fn invoke_streaming(environment: &ExecutionEnvironment, request: InvokeRequest) -> Result<InvokeResult, Error> {
+    let mut stream = environment.invoke_with_response_stream(request)?;
+    if stream.head().await?.is_streamed {
+        let mut stdout = terminal::Stream::default();
+        while let Some(chunk) = stream.chunk().await {
+            stdout.write(&chunk).map_err(Error::Stdout)?;
+        }
+        stdout.finish().map_err(Error::Stdout)?;
+    }
+    Ok(stream.result().await?)
 }
 
 /// What failed, where the log alone does not tell, and what can be done.
@@ -380,6 +439,12 @@ fn failure(result: &InvokeResult, function: &Function) -> Option<String> {
                 function.config().memory_size_mb
             )
         }
+        FailureCause::MidStream { error_type, body } => format!(
+            "the handler failed in the middle of its response: {} {}",
+            error_type.as_deref().unwrap_or("it names no type:"),
+            String::from_utf8_lossy(body)
+        ),
+        FailureCause::TruncatedResponse => "the response was cut short".to_owned(),
         FailureCause::Handler => "the handler answered with an error".to_owned(),
         FailureCause::Init => format!("the function's initialisation failed: {kind}"),
         FailureCause::RuntimeExit(_) => format!("the runtime ended before it answered: {kind}"),
@@ -422,6 +487,10 @@ mod tests {
             (MemorySize::DEFAULT, FunctionTimeout::DEFAULT)
         );
         assert_eq!((plan.log_format, plan.repeat), (LogFormat::Text, 1));
+        assert_eq!(
+            (plan.invoke_mode, plan.stream_rate),
+            (InvokeModeArgument::ResponseStream, StreamRate::default())
+        );
         assert!(plan.extensions.is_empty() && plan.variables.is_empty() && plan.handler.is_none());
     }
 

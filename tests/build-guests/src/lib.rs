@@ -44,6 +44,8 @@ pub const COMPONENTS: &[Component] = &[
     },
     component("lambox-test-guests", "tests/guests"),
     component("meet", "tests/meet"),
+    component("streaming", "examples/streaming"),
+    component("streaming-sdk", "examples/streaming-sdk"),
     component("work-after-answer", "tests/work-after-answer"),
 ];
 
@@ -89,6 +91,8 @@ pub const GUESTS: &[Guest] = &[
     alone("hello-sdk", Kind::Function),
     alone("hello-sdk.p1", Kind::Function),
     alone("meet", Kind::Function),
+    alone("streaming", Kind::Function),
+    alone("streaming-sdk", Kind::Function),
     alone("work-after-answer", Kind::Function),
     test("answer-stale", Kind::Function),
     test("answer-twice", Kind::Function),

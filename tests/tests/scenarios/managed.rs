@@ -216,7 +216,7 @@ async fn the_official_runtimes_concurrent_mode_is_several_at_once() {
     let mut stage = serving(function("meet"), AT_ONCE).await;
     let meet = json!({ "meet": AT_ONCE });
     let pending: Vec<_> = (0..AT_ONCE).map(|_| begin(&mut stage, &meet)).collect();
-    assert_eq!(begin(&mut stage, &meet).is_none(), true, "there is no ninth worker");
+    assert!(begin(&mut stage, &meet).is_none(), "there is no ninth worker");
     for pending in pending {
         let result = within(pending.expect("it was taken")).await.expect("it is answered");
         assert_eq!(result.json::<Value>().expect("JSON"), json!({ "met": AT_ONCE }));
