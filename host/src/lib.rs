@@ -5,6 +5,7 @@
 mod clock;
 mod engine;
 mod environment;
+mod files;
 mod function;
 mod log;
 mod network;
@@ -15,11 +16,12 @@ mod transport;
 pub use engine::{ComponentError, EngineError, MAX_COMPONENT_BYTES};
 pub use environment::{
     ExecutionEnvironment, InvokeError, InvokeRequest, InvokeResult, MAX_PAYLOAD_BYTES, MAX_QUEUED_INVOCATIONS,
-    PendingInvocation, RUNTIME_API_PORT,
+    PendingInvocation, RUNTIME_API_PORT, Tmp,
 };
+pub use files::{MAX_PACKAGE_BYTES, MAX_PACKAGE_FILES, Package, PackageError};
 pub use function::{
-    Component, Function, FunctionBuilder, FunctionError as ConfigurationError, FunctionTimeout, FunctionTimeoutError,
-    MemorySize, MemorySizeError,
+    Component, EphemeralStorageSize, EphemeralStorageSizeError, Function, FunctionBuilder,
+    FunctionError as ConfigurationError, FunctionTimeout, FunctionTimeoutError, MemorySize, MemorySizeError,
 };
 pub use lambox_lifecycle as lifecycle;
 pub use lambox_lifecycle::{

@@ -43,6 +43,12 @@ pub const COMPONENTS: &[Component] = &[
         target: "wasm32-wasip1",
     },
     component("lambox-test-guests", "tests/guests"),
+    Component {
+        name: "lambox-test-guests.p1",
+        package: "lambox-test-guests",
+        folder: "tests/guests",
+        target: "wasm32-wasip1",
+    },
     component("work-after-answer", "tests/work-after-answer"),
 ];
 
@@ -101,8 +107,14 @@ pub const GUESTS: &[Guest] = &[
     test("ext-init-error", Kind::Extension),
     test("ext-never-next", Kind::Extension),
     test("ext-slow", Kind::Extension),
+    test("ext-tmp", Kind::Extension),
     test("flood-stdout", Kind::Function),
     test("fs-probe", Kind::Function),
+    Guest {
+        name: "fs-probe.p1",
+        kind: Kind::Function,
+        component: "lambox-test-guests.p1",
+    },
     test("grow-memory", Kind::Function),
     test("http-fetch", Kind::Function),
     test("init-error", Kind::Function),
