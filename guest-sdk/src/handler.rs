@@ -46,6 +46,11 @@ impl<F: Future<Output = Result<R, E>>, R, E> Outcome<Async> for F {
     }
 }
 
+/// Decodes an event.
+pub(crate) fn event<T: DeserializeOwned>(event: &[u8]) -> Result<T, Diagnostic> {
+    serde_json::from_slice(event).map_err(|error| failure("Runtime.UnmarshalError", &error))
+}
+
 /// Calls a typed handler with bytes. The future does not borrow the handler.
 pub(crate) fn call<H, T, O, Kind>(
     handler: &mut H,
@@ -57,10 +62,9 @@ where
     T: DeserializeOwned,
     O: Outcome<Kind, Response: Serialize, Error: Into<Diagnostic>>,
 {
-    let outcome = serde_json::from_slice(event).map(|payload| handler(LambdaEvent { payload, context }));
+    let outcome = self::event(event).map(|payload| handler(LambdaEvent { payload, context }));
     async move {
-        let outcome = outcome.map_err(|error| failure("Runtime.UnmarshalError", &error))?;
-        let response = outcome.result().await.map_err(Into::into)?;
+        let response = outcome?.result().await.map_err(Into::into)?;
         serde_json::to_vec(&response).map_err(|error| failure("Runtime.MarshalError", &error))
     }
 }

@@ -18,7 +18,7 @@
 //! ```
 //!
 //! A handler is a function from a [`LambdaEvent`] to a `Result`, or an `async fn` of the same. [`run`] decodes and
-//! encodes JSON, [`run_raw`] hands over bytes. [`export_handler!`] makes a component without a `main` of the same
+//! encodes JSON, [`run_raw`] hands over bytes, [`run_streaming`] sends a response as it comes. [`export_handler!`] makes a component without a `main` of the same
 //! handler, and [`extension::run`] an extension of a function over lifecycle events.
 //!
 //! # Two targets, one source
@@ -45,6 +45,7 @@ mod executor;
 mod export;
 mod handler;
 mod runtime;
+mod streaming;
 
 #[doc(hidden)]
 pub use export::__private;
@@ -53,4 +54,5 @@ pub use {
     diagnostic::{Diagnostic, Error},
     handler::{Async, Outcome, Plain},
     runtime::{run, run_raw, service_fn},
+    streaming::{HttpPrelude, ResponseStream, run_streaming},
 };

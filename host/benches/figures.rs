@@ -1,8 +1,8 @@
 //! What criterion does not measure, and all figures as one table: memory of frozen environments, the overshoot of a
-//! deadline, the cost of interruption, and a hundred thousand invocations.
+//! deadline, a large streamed response, the cost of interruption, and a hundred thousand invocations.
 //!
 //! Run with `cargo bench -p lambox`, which runs `invocations` first. `cargo bench -p lambox --bench figures -- memory`
-//! (or `overshoot`, `endurance`, `floor`, `table`) runs one part.
+//! (or `overshoot`, `streaming`, `endurance`, `floor`, `table`) runs one part.
 
 #![allow(clippy::print_stdout, reason = "a table is what this program is for")]
 
@@ -11,10 +11,10 @@ mod bare;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use lambox::{Function, FunctionTimeout, MemorySize, Simulator};
+use lambox::{Function, FunctionTimeout, MemorySize, Simulator, StreamRate};
 use tokio::runtime::Runtime;
 
 static SIMULATOR: LazyLock<Simulator> = LazyLock::new(|| {
@@ -54,6 +54,9 @@ fn main() {
         .skip(1)
         .filter(|argument| !argument.starts_with('-'))
         .collect();
+    if wanted == ["streaming-over"] {
+        return streaming_over(&std::env::var("LAMBOX_TRANSPORT").unwrap_or_default());
+    }
     let is_wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == part);
     let mut rows = Vec::new();
     if is_wanted("table") {
@@ -61,6 +64,7 @@ fn main() {
     }
     for (part, measure) in [
         ("overshoot", overshoot as fn(&mut Vec<Row>)),
+        ("streaming", streaming),
         ("endurance", endurance),
         ("floor", bare::measure),
         ("memory", memory),
@@ -217,6 +221,102 @@ fn endurance(rows: &mut Vec<Row>) {
     }
 }
 
+/// A streamed response of 20 MB: how fast it comes, and what the process holds at most while it does.
+fn streaming(rows: &mut Vec<Row>) {
+    let program = std::env::current_exe().expect("this program has a path");
+    for (transport, what) in [
+        ("host", "host functions"),
+        ("sockets", "the virtual loopback"),
+        ("wasi-http", "`wasi:http`"),
+    ] {
+        // In a process of its own: memory that another transport has freed would be used again and not be seen.
+        let told = Command::new(&program)
+            .arg("streaming-over")
+            .env("LAMBOX_TRANSPORT", transport)
+            .output()
+            .expect("this program can be started");
+        assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+        let told = String::from_utf8_lossy(&told.stdout);
+        let (rate, held) = told.trim().split_once(", ").expect("it tells two figures");
+        rows.push(Row(
+            format!("a streamed response of 20 MB over {what}, median of {STREAMS}"),
+            rate.to_owned(),
+            "",
+        ));
+        rows.push(Row(
+            "the same, memory that it takes at most beside a warm environment's".to_owned(),
+            held.to_owned(),
+            "",
+        ));
+    }
+}
+
+/// How many responses are streamed over each transport.
+const STREAMS: usize = 10;
+
+/// Prints rate and memory of streamed responses over one transport.
+fn streaming_over(transport: &str) {
+    const BYTES: u32 = 20_000_000;
+    let runtime = runtime();
+    let component = SIMULATOR
+        .component_file(build_guests::wasm("stream"))
+        .expect("the guest is a component");
+    let function = SIMULATOR
+        .function("bench")
+        .runtime(component)
+        .handler("stream")
+        .env("LAMBOX_TRANSPORT", transport)
+        .timeout(FunctionTimeout::MAX)
+        .stream_rate(StreamRate::Unlimited)
+        .build()
+        .expect("the function is well configured");
+    let environment = {
+        let _inside = runtime.enter();
+        Arc::new(function.environment())
+    };
+    let stream = |bytes: u32| {
+        let environment = Arc::clone(&environment);
+        // From a task, as callers are that serve others.
+        let task = runtime.spawn(async move {
+            let event = format!(r#"{{"steps":[{{"bytes":{bytes}}}]}}"#);
+            let start = Instant::now();
+            let mut stream = environment
+                .invoke_with_response_stream(event)
+                .expect("it takes invocations");
+            let mut read = 0;
+            while let Some(chunk) = stream.chunk().await {
+                read += chunk.len();
+            }
+            let took = start.elapsed();
+            assert_eq!(read, bytes as usize, "all of it comes");
+            let result = stream.result().await.expect("the environment lives");
+            assert!(result.is_success(), "{result:?}");
+            took
+        });
+        runtime.block_on(task).expect("every invocation succeeds")
+    };
+    // A warm environment through which nothing has gone yet: what a stream takes is all of it new.
+    stream(0);
+    forget_peak();
+    let before = resident();
+    let mut took: Vec<_> = (0..STREAMS).map(|_| stream(BYTES)).collect();
+    let held = peak().saturating_sub(before) / 1_000;
+    took.sort_unstable();
+    let rate = f64::from(BYTES) / 1e6 / took[STREAMS / 2].as_secs_f64();
+    println!("{rate:.0} MB/s, {held} KB");
+}
+
+/// The most bytes of memory that this process has held since [`forget_peak`].
+fn peak() -> u64 {
+    status("VmHWM:")
+}
+
+/// Begins to look for the peak anew, where the system can.
+fn forget_peak() {
+    // Without it the peak is that of the whole process, which is larger: no figure is flattered.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
 /// The memory of frozen environments.
 fn memory(rows: &mut Vec<Row>) {
     let runtime = runtime();
@@ -249,9 +349,14 @@ fn memory(rows: &mut Vec<Row>) {
 
 /// The bytes of memory that this process holds.
 fn resident() -> u64 {
+    status("VmRSS:")
+}
+
+/// A number of bytes that the system tells of this process.
+fn status(key: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kilobytes = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
+        .find_map(|line| line.strip_prefix(key)?.trim().strip_suffix(" kB")?.parse().ok());
     kilobytes.unwrap_or(0_u64) * 1_024
 }

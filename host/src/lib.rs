@@ -7,6 +7,7 @@ mod engine;
 mod environment;
 mod files;
 mod function;
+mod http_prelude;
 mod log;
 mod network;
 mod sandbox;
@@ -16,17 +17,18 @@ mod transport;
 pub use engine::{ComponentError, EngineError, MAX_COMPONENT_BYTES};
 pub use environment::{
     ExecutionEnvironment, InvokeError, InvokeRequest, InvokeResult, MAX_PAYLOAD_BYTES, MAX_QUEUED_INVOCATIONS,
-    PendingInvocation, RUNTIME_API_PORT, Tmp,
+    MAX_QUEUED_RESPONSE_BYTES, PendingInvocation, RUNTIME_API_PORT, ResponseStream, StreamEnd, StreamHead, Tmp,
 };
 pub use files::{MAX_PACKAGE_BYTES, MAX_PACKAGE_FILES, Package, PackageError};
 pub use function::{
     Component, EphemeralStorageSize, EphemeralStorageSizeError, Function, FunctionBuilder,
     FunctionError as ConfigurationError, FunctionTimeout, FunctionTimeoutError, MemorySize, MemorySizeError,
 };
+pub use http_prelude::{HttpPrelude, HttpPreludeError, HttpPreludeReader};
 pub use lambox_lifecycle as lifecycle;
 pub use lambox_lifecycle::{
     Config, Exit, ExtensionState, ExtensionView, FailureCause, FunctionError, Outcome, Phase, PlatformEvent, Report,
-    RequestId, ShutdownReason, Status, Timestamp,
+    RequestId, ShutdownReason, Status, StreamRate, Timestamp,
 };
 pub use log::{LogEntry, LogFormat, LogSink, LogSource, MAX_KEPT_LOG_BYTES};
 pub use simulator::{LoadError, Simulator, SimulatorBuilder};

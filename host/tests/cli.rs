@@ -414,6 +414,127 @@ fn a_reader_that_leaves_is_no_error() {
     );
 }
 
+const STREAMING: &str = "examples/streaming/streaming.wasm";
+const STREAMING_SDK: &str = "examples/streaming-sdk/streaming-sdk.wasm";
+const PRELUDE: &str =
+    "{\"statusCode\":200,\"headers\":{\"content-type\":\"text/plain\"},\"cookies\":[\"counted=yes\"]}\0\0\0\0\0\0\0\0";
+
+#[test]
+fn a_streamed_response_is_written_byte_for_byte() {
+    for component in [STREAMING, STREAMING_SDK] {
+        let ended = lambox(&["invoke", component, "-d", r#"{"lines":2}"#]);
+        assert_eq!(ended.stdout, format!("{PRELUDE}1\n2\n"), "{component}");
+        assert_eq!(ended.status, Some(0));
+    }
+    let steps = r#"{"steps":[{"write":"no newline"}]}"#;
+    let stream = ["invoke", GUESTS, "--handler", "stream", "-d", steps];
+    assert_eq!(lambox(&stream).stdout, "no newline");
+    let whole = lambox(&[&stream[..], &["--invoke-mode", "buffered"]].concat());
+    assert_eq!(whole.stdout, "no newline\n", "a payload is a line");
+}
+
+#[test]
+fn a_stream_that_ends_too_early_is_told_and_has_a_status() {
+    for (arguments, status, stdout, told) in [
+        (
+            &[
+                "--handler",
+                "stream",
+                "-d",
+                r#"{"steps":[{"write":"half"},{"fail":"Late","body":"lost count"}]}"#,
+            ][..],
+            1,
+            "half",
+            "lambox: the handler failed in the middle of its response: Late lost count",
+        ),
+        (
+            &[
+                "--handler",
+                "stream",
+                "-d",
+                r#"{"steps":[{"write":"half"},{"abort":true}]}"#,
+            ],
+            1,
+            "half",
+            "lambox: the response was cut short",
+        ),
+        (
+            &[
+                "--handler",
+                "stream",
+                "-d",
+                r#"{"steps":[{"write":"half"},{"exit":3}]}"#,
+            ],
+            1,
+            "half",
+            "lambox: the runtime ended before it answered: Runtime.ExitError",
+        ),
+        (
+            &[
+                "--handler",
+                "stream",
+                "--timeout",
+                "1s",
+                "-d",
+                r#"{"steps":[{"write":"half"},{"sleep":true}]}"#,
+            ],
+            4,
+            "half",
+            "lambox: the function ran into its timeout of 1s",
+        ),
+        (
+            &[
+                "--handler",
+                "stream",
+                "--invoke-mode",
+                "buffered",
+                "-d",
+                r#"{"steps":[{"bytes":6291557}]}"#,
+            ],
+            1,
+            "{\"errorType\":\"Function.ResponseSizeTooLarge\"",
+            "lambox: the invocation failed: Function.ResponseSizeTooLarge",
+        ),
+    ] {
+        let ended = lambox(&[&["invoke", GUESTS][..], arguments].concat());
+        assert_eq!(ended.status, Some(status), "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stdout.starts_with(stdout), "{arguments:?}: {}", ended.stdout);
+        assert!(ended.stderr.contains(told), "{arguments:?}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_stream_is_written_while_the_function_still_works() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lambox"))
+        .args([
+            "invoke",
+            STREAMING,
+            "--timeout",
+            "15m",
+            "-d",
+            r#"{"lines":2,"pause_ms":3600000}"#,
+        ])
+        .current_dir(root())
+        .env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary was built");
+    let mut stdout = child.stdout.take().expect("it is a pipe");
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = vec![0; PRELUDE.len() + 2];
+        let read = stdout.read_exact(&mut bytes).map(|()| bytes);
+        let _ = sender.send(read);
+    });
+    let read = receiver.recv_timeout(LIMIT);
+    let _ = child.kill();
+    let _ = child.wait();
+    let read = read.expect("the first line comes").expect("the pipe is open");
+    assert_eq!(String::from_utf8_lossy(&read), format!("{PRELUDE}1\n"));
+}
+
 #[test]
 fn the_help_names_every_status() {
     let help = lambox(&["invoke", "--help"]);

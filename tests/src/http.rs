@@ -82,6 +82,17 @@ impl Connection {
             .expect("the connection is open");
     }
 
+    /// Sends bytes as they are.
+    ///
+    /// # Panics
+    ///
+    /// Where the connection is closed.
+    pub async fn send_bytes(&mut self, bytes: impl AsRef<[u8]>) {
+        within(self.0.write_all(bytes.as_ref()))
+            .await
+            .expect("the connection is open");
+    }
+
     /// Waits for the answer to what was sent.
     ///
     /// # Panics

@@ -60,6 +60,8 @@ pub enum Answer {
     Accepted,
     /// The head of a response was taken; read the body and hand it over.
     SendBody,
+    /// The head of a streamed response was taken; hand over its bytes as they come, and its end.
+    SendChunks,
     /// The runtime's `next`.
     Invocation(Delivery),
     /// The extension is registered.

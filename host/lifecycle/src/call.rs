@@ -47,13 +47,26 @@ pub struct ErrorReport {
     pub body: Bytes,
 }
 
+/// How a streamed response's body ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// As it should.
+    Complete,
+    /// As it should, and trailers tell that the handler failed on the way.
+    Failed(ErrorReport),
+    /// It was cut short.
+    Truncated,
+}
+
 /// A call of the Runtime API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuntimeCall {
     /// `GET /runtime/invocation/next`.
     Next,
     /// `POST /runtime/invocation/{id}/response`, of which the head has arrived and the body has not been read.
-    /// Answered with [`Answer::SendBody`](crate::Answer::SendBody) or a rejection.
+    /// Answered with [`Answer::SendBody`](crate::Answer::SendBody), with
+    /// [`Answer::SendChunks`](crate::Answer::SendChunks) where it is streamed to a caller who takes it so, or with a
+    /// rejection.
     ResponseHead {
         /// The id in the path; `None` where it is no UUID.
         request_id: Option<RequestId>,
@@ -68,6 +81,23 @@ pub enum RuntimeCall {
         head: Ticket,
         /// The body.
         body: Result<Bytes, BodyError>,
+        /// What trailers behind the body tell of a failure of the handler.
+        failed: Option<ErrorReport>,
+    },
+    /// Some bytes of a streamed response. Answered when they have gone to the caller, which the rate may delay: the
+    /// next are to be handed over then and not before.
+    ResponseChunk {
+        /// The ticket of the head.
+        head: Ticket,
+        /// The bytes.
+        data: Bytes,
+    },
+    /// The end of a streamed response.
+    ResponseEnd {
+        /// The ticket of the head.
+        head: Ticket,
+        /// How it ended.
+        end: StreamEnd,
     },
     /// Head and body of a buffered response at once.
     Response {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::StreamRate;
+
 /// How an execution environment came to be initialised; `AWS_LAMBDA_INITIALIZATION_TYPE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -58,4 +60,6 @@ pub struct Config {
     pub runtime_version: Arc<str>,
     /// The ARN of the runtime's version.
     pub runtime_version_arn: Arc<str>,
+    /// How fast a streamed response goes to its caller.
+    pub stream_rate: StreamRate,
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::{Answer, Outcome, PlatformEvent, Program, Rejection, RequestId, Ticket, Timestamp};
 
 /// Something to do, in the order in which effects come out.
@@ -24,7 +26,23 @@ pub enum Effect {
     Thaw,
     /// No guest runs from now on.
     Freeze,
-    /// The caller of this invocation gets its answer. Exactly one for each invocation.
+    /// The response of this invocation is streamed to its caller from here on. At most once for each invocation whose
+    /// caller wants that, before its `Respond`.
+    BeginStream {
+        /// The invocation.
+        request_id: RequestId,
+        /// The response's content type, where the runtime named one.
+        content_type: Option<Arc<str>>,
+    },
+    /// Some bytes of the streamed response go to the caller. Between the `BeginStream` and the `Respond` of an
+    /// invocation.
+    Chunk {
+        /// The invocation.
+        request_id: RequestId,
+        /// The bytes: at least one.
+        data: Bytes,
+    },
+    /// The caller of this invocation gets its answer, or the end of the one that was streamed. Exactly one for each invocation.
     Respond {
         /// The answer.
         outcome: Arc<Outcome>,

@@ -1,6 +1,6 @@
 //! What happens to an execution environment.
 
-use crate::{Call, Invocation, Timestamp};
+use crate::{Call, Invocation, ShutdownReason, Timestamp};
 
 /// Names one call of a runtime or an extension until it is answered. Each call has its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +73,6 @@ pub enum Input {
         /// How it ended.
         exit: Exit,
     },
-    /// The environment is no longer needed.
-    Shutdown,
+    /// The environment shall end. Extensions are told the reason, unless a reset has begun with another one.
+    Shutdown(ShutdownReason),
 }

@@ -25,6 +25,8 @@ pub struct Invocation {
     pub cognito_identity: Option<Arc<str>>,
     /// The tenant's id.
     pub tenant_id: Option<Arc<str>>,
+    /// Whether the caller takes the response as it comes, where the runtime streams it. Any other caller gets it whole.
+    pub wants_stream: bool,
 }
 
 impl Invocation {
@@ -39,6 +41,7 @@ impl Invocation {
             client_context: None,
             cognito_identity: None,
             tenant_id: None,
+            wants_stream: false,
         }
     }
 }

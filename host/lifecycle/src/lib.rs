@@ -20,11 +20,14 @@ pub mod limits;
 pub mod log;
 mod machine;
 mod outcome;
+mod rate;
 mod rejection;
 mod time;
 
 pub use answer::{Answer, Delivery, ExtensionEvent, Registration};
-pub use call::{BodyError, Call, ErrorReport, ExtensionCall, GivenIdentifier, RegisterBody, ResponseMode, RuntimeCall};
+pub use call::{
+    BodyError, Call, ErrorReport, ExtensionCall, GivenIdentifier, RegisterBody, ResponseMode, RuntimeCall, StreamEnd,
+};
 pub use config::{Config, InitType};
 pub use effect::Effect;
 pub use event::{ExtensionState, InitPhase, PlatformEvent, Report, Spans, Status};
@@ -33,5 +36,6 @@ pub use input::{Exit, Input, Program, Reading, Ticket};
 pub use invocation::Invocation;
 pub use machine::{ExtensionView, Lifecycle, Phase};
 pub use outcome::{FailureCause, FunctionError, Outcome, ShutdownReason};
+pub use rate::StreamRate;
 pub use rejection::Rejection;
 pub use time::Timestamp;

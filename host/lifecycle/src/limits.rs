@@ -57,3 +57,39 @@ pub const MAX_BLOCKED_NEXT: usize = 1024;
 ///
 /// Source: assumed, as a bound; the service documents none.
 pub const MAX_ERROR_TYPE_BYTES: usize = 1024;
+
+/// The largest response that is streamed: 200 MiB.
+///
+/// A longer one is delivered up to one byte beyond, and ends there as if it were complete.
+///
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>; the byte beyond and the
+/// end without a word were observed.
+pub const MAX_STREAMED_RESPONSE_BYTES: u64 = 200 * 1024 * 1024;
+
+/// How much of a streamed response goes to its caller without being held back: 6 MiB.
+///
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html>.
+pub const STREAM_BURST_BYTES: u64 = 6 * 1024 * 1024;
+
+/// How much of a streamed response goes to its caller each second after that: 2 MiB.
+///
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html>.
+pub const STREAM_BYTES_PER_SECOND: u64 = 2 * 1024 * 1024;
+
+/// How often a second what may go is topped up.
+///
+/// Source: observed, the service's own emulator.
+pub const STREAM_REFILLS_PER_SECOND: u64 = 8;
+
+/// The time between two of them: 125 milliseconds.
+pub const STREAM_REFILL_INTERVAL: Duration = Duration::from_millis(1000 / STREAM_REFILLS_PER_SECOND);
+
+/// The smallest burst and rate that can be set: 32 KiB.
+///
+/// Source: observed, the service's own emulator.
+pub const MIN_STREAM_RATE_BYTES: u64 = 32 * 1024;
+
+/// The largest burst and rate that can be set: 64 MiB.
+///
+/// Source: observed, the service's own emulator.
+pub const MAX_STREAM_RATE_BYTES: u64 = 64 * 1024 * 1024;

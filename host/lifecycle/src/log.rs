@@ -490,6 +490,7 @@ mod tests {
             log_stream: "stream".into(),
             runtime_version: "".into(),
             runtime_version_arn: "".into(),
+            stream_rate: crate::StreamRate::default(),
         }
     }
 

@@ -58,6 +58,14 @@ pub enum FailureCause {
         /// Its name.
         name: Arc<str>,
     },
+    /// The handler failed after its streamed response had begun, as trailers tell. The environment goes on, and what
+    /// was sent stands.
+    MidStream {
+        /// The error type, as sent.
+        error_type: Option<Arc<str>>,
+        /// The error's body, as sent.
+        body: Bytes,
+    },
     /// The response is over the limit. The environment goes on.
     ResponseTooLarge,
     /// The response's mode is unknown.
@@ -82,8 +90,11 @@ pub struct FunctionError {
 pub struct Outcome {
     /// The invocation.
     pub request_id: RequestId,
-    /// The payload: the function's response, or the JSON text of an error.
+    /// The payload: the function's response, or the JSON text of an error. Of a streamed response that is complete, the
+    /// caller has all of it already, and this is empty.
     pub payload: Bytes,
+    /// Whether the response was streamed to the caller; with an error, its beginning was.
+    pub streamed: bool,
     /// The payload's content type, where the runtime named one.
     pub content_type: Option<Arc<str>>,
     /// Present if the function failed.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::limits::{MAX_EXTENSIONS, MAX_RESPONSE_BYTES};
+use crate::limits::{MAX_EXTENSIONS, MAX_RESPONSE_BYTES, MAX_STREAMED_RESPONSE_BYTES};
 
 /// A refused call. It changed nothing.
 ///
@@ -24,6 +24,8 @@ pub enum Rejection {
     InvalidResponseMode,
     /// The body is over the limit.
     TooLarge,
+    /// The streamed response is over its limit. The caller has it up to there.
+    StreamTooLarge,
     /// The body was cut short.
     Truncated,
     /// The extension gave no name.
@@ -77,7 +79,7 @@ impl Rejection {
             Self::InvalidRequestId => "InvalidRequestID",
             Self::RuntimeStateTransition { .. } => "InvalidStateTransition",
             Self::InvalidResponseMode => "InvalidFunctionResponseMode",
-            Self::TooLarge => "RequestEntityTooLarge",
+            Self::TooLarge | Self::StreamTooLarge => "RequestEntityTooLarge",
             Self::Truncated => "TruncatedHTTPRequest",
             Self::EmptyExtensionName => "Extension.InvalidExtensionName",
             Self::InvalidRequestFormat { .. } => "InvalidRequestFormat",
@@ -103,6 +105,9 @@ impl Rejection {
             .into(),
             Self::InvalidResponseMode => "Invalid function response mode".into(),
             Self::TooLarge => format!("Exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes).").into(),
+            Self::StreamTooLarge => {
+                format!("Exceeded maximum allowed payload size ({MAX_STREAMED_RESPONSE_BYTES} bytes).").into()
+            }
             Self::Truncated => "HTTP request detected as truncated".into(),
             Self::EmptyExtensionName => "Empty extension name".into(),
             Self::InvalidRequestFormat { message } => message.clone().into(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use harness::{World, config, exited, init_error, next_of, register, response};
 use lambox_lifecycle::limits::{INIT_TIMEOUT, MAX_INIT_TIMEOUT, PROVISIONED_INIT_TIMEOUT};
-use lambox_lifecycle::{Answer, Effect, Exit, InitType, Input, Phase, Program, Rejection, RuntimeCall};
+use lambox_lifecycle::{Answer, Effect, Exit, InitType, Input, Phase, Program, Rejection, RuntimeCall, ShutdownReason};
 
 const NONE: &[(&str, &[&str])] = &[];
 const BOTH: &[&str] = &["INVOKE", "SHUTDOWN"];
@@ -149,7 +149,7 @@ fn how_long_a_shutdown_may_take() {
         ("none", World::ready(NONE), 0, 0),
     ] {
         let began = world.now;
-        world.input(Input::Shutdown);
+        world.input(Input::Shutdown(ShutdownReason::Spindown));
         let killed = Effect::Kill(Program::Runtime);
         if runtime > 0 {
             assert!(world.effects.contains(&Effect::Terminate(Program::Runtime)), "{what}");
@@ -174,11 +174,78 @@ fn how_long_a_shutdown_may_take() {
 #[test]
 fn a_shutdown_is_over_when_everybody_has_ended() {
     let mut world = World::ready(&[("a", BOTH)]);
-    world.input(Input::Shutdown);
+    world.input(Input::Shutdown(ShutdownReason::Spindown));
     world.input(exited(Program::Runtime, Exit::Status(0)));
     world.input(exited(Program::Extension(0), Exit::Status(0)));
     assert_eq!(world.lifecycle.phase(), Phase::Ended);
     assert!(!world.effects.iter().any(|effect| matches!(effect, Effect::Kill(_))));
+}
+
+#[test]
+fn a_shutdown_tells_its_reason_unless_a_reset_has_told_another() {
+    use Phase::{Init, Invoke, Ready, Shutdown};
+    for reason in [
+        ShutdownReason::Spindown,
+        ShutdownReason::Timeout,
+        ShutdownReason::Failure,
+    ] {
+        for phase in [Init, Ready, Invoke, Shutdown] {
+            let mut world = match phase {
+                Init => {
+                    let mut world = World::new(config(&["a"]));
+                    world.invoke(1);
+                    world.extension(register("a", BOTH, 0));
+                    world.extension(next_of(0));
+                    world
+                }
+                _ => World::ready(&[("a", BOTH)]),
+            };
+            if matches!(phase, Invoke | Shutdown) {
+                world.invoke(2);
+                world.extension(next_of(0));
+            }
+            if phase == Shutdown {
+                world.input(exited(Program::Runtime, Exit::Status(1)));
+            }
+            assert_eq!(world.lifecycle.phase(), phase);
+            world.input(Input::Shutdown(reason));
+            world.input(exited(Program::Runtime, Exit::Status(0)));
+            let told = world.effects.iter().find_map(|effect| match effect {
+                Effect::Answer {
+                    answer: Ok(Answer::Event(lambox_lifecycle::ExtensionEvent::Shutdown { reason, .. })),
+                    ..
+                } => Some(*reason),
+                _ => None,
+            });
+            let expected = if phase == Shutdown {
+                ShutdownReason::Failure
+            } else {
+                reason
+            };
+            assert_eq!(told, Some(expected), "{reason:?} in {phase:?}");
+        }
+    }
+}
+
+#[test]
+fn each_freeze_is_counted() {
+    let mut world = World::new(config(&[]));
+    assert_eq!(world.lifecycle.freezes(), 0, "nothing has run yet");
+    world.input(Input::Initialize);
+    assert_eq!(world.lifecycle.freezes(), 0, "it runs");
+    world.runtime(RuntimeCall::Next);
+    assert_eq!(world.lifecycle.freezes(), 1, "initialised ahead of an invocation");
+    world.invoke(1);
+    assert_eq!((world.lifecycle.freezes(), world.lifecycle.is_frozen()), (1, false));
+    world.runtime(response(1, "1"));
+    world.runtime(RuntimeCall::Next);
+    assert_eq!(world.lifecycle.freezes(), 2, "after an invocation");
+    world.invoke(2).input(exited(Program::Runtime, Exit::Status(1)));
+    assert_eq!(
+        (world.lifecycle.freezes(), world.lifecycle.phase()),
+        (3, Phase::Idle),
+        "after a reset"
+    );
 }
 
 #[test]
@@ -256,7 +323,7 @@ fn a_shutdown_answers_the_invocation_under_way() {
     let mut resetting = World::ready(&[("a", BOTH)]);
     resetting.input(exited(Program::Runtime, Exit::Status(0))).invoke(1);
     for (what, mut world) in [("in Init", cold), ("in Invoke", warm), ("in a reset", resetting)] {
-        world.input(Input::Shutdown);
+        world.input(Input::Shutdown(ShutdownReason::Spindown));
         assert_eq!(world.error_type(1), "Sandbox.Failure", "{what}");
         world.settle();
         assert!(world.is_finished(1), "{what}");
@@ -268,7 +335,10 @@ fn a_shutdown_answers_the_invocation_under_way() {
             "{what}"
         );
         let before = world.lifecycle.clone();
-        world.input(Input::Shutdown).invoke(2).input(Input::Initialize);
+        world
+            .input(Input::Shutdown(ShutdownReason::Spindown))
+            .invoke(2)
+            .input(Input::Initialize);
         assert_eq!(world.lifecycle, before, "{what}: it has ended");
         let ticket = world.runtime(RuntimeCall::Next);
         assert_eq!(world.answer(ticket), Some(&Err(Rejection::Ended)));

@@ -47,7 +47,7 @@ fn in_state(state: &str) -> World {
             world.invoke(1);
         }
         "Running, SHUTDOWN" => {
-            world.input(Input::Shutdown);
+            world.input(Input::Shutdown(ShutdownReason::Spindown));
             world.input(exited(Program::Runtime, Exit::Status(0)));
         }
         "InitError" => {

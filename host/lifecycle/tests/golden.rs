@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use harness::{World, config, exited, handler_error, init_error, next_of, register, response};
 use insta::assert_snapshot;
-use lambox_lifecycle::{Exit, Input, Program, RuntimeCall};
+use lambox_lifecycle::{Exit, Input, Program, RuntimeCall, ShutdownReason};
 
 const NONE: &[(&str, &[&str])] = &[];
 
@@ -324,7 +324,7 @@ fn the_json_log_of_a_cold_invocation() {
 fn an_environment_without_extensions_is_killed_without_a_word() {
     let mut world = World::ready(NONE);
     world.transcript();
-    world.input(Input::Shutdown);
+    world.input(Input::Shutdown(ShutdownReason::Spindown));
     assert_snapshot!(world.transcript(), @r"
     kill runtime
     answer 1: InternalServerError: Internal Server Error
@@ -336,7 +336,7 @@ fn an_environment_without_extensions_is_killed_without_a_word() {
 fn a_shutdown_asks_the_runtime_first_and_then_the_extensions() {
     let mut world = World::ready(&[("a", &["INVOKE", "SHUTDOWN"]), ("b", &["INVOKE"])]);
     world.transcript();
-    world.input(Input::Shutdown);
+    world.input(Input::Shutdown(ShutdownReason::Spindown));
     assert_snapshot!(world.transcript(), @r"
     thaw
     terminate runtime

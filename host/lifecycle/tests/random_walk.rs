@@ -11,16 +11,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use harness::{config, extension, report, request};
+use lambox_lifecycle::limits::{MAX_STREAMED_RESPONSE_BYTES, MIN_STREAM_RATE_BYTES};
 use lambox_lifecycle::{
     Answer, BodyError, Call, Config, Effect, ErrorReport, Exit, ExtensionCall, GivenIdentifier, InitType, Input,
-    Invocation, Lifecycle, Phase, PlatformEvent, Program, Reading, RegisterBody, ResponseMode, RuntimeCall, Ticket,
-    Timestamp, log,
+    Invocation, Lifecycle, Phase, PlatformEvent, Program, Reading, RegisterBody, ResponseMode, RuntimeCall,
+    ShutdownReason, StreamEnd, StreamRate, Ticket, Timestamp, log,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 const SEEDS: u64 = 2000;
 const STEPS: usize = 250;
+const SLOW: StreamRate = StreamRate::Limited {
+    burst_bytes: MIN_STREAM_RATE_BYTES,
+    bytes_per_second: MIN_STREAM_RATE_BYTES,
+};
+/// More than goes at once at that rate.
+static BYTES: [u8; 40 * 1024] = [b'x'; 40 * 1024];
 /// Init, its repetition and the invocation, each with the shutdown that may follow it.
 const LONGEST_INVOCATION: Duration = Duration::from_secs(10 + 2 + 2 + 2 + 2 + 2);
 
@@ -32,6 +39,9 @@ struct Witness {
     open: HashSet<Ticket>,
     answered: HashSet<Ticket>,
     invocations: HashMap<u128, Told>,
+    /// The response that is being streamed: since when, and its bytes.
+    streaming: Option<(Timestamp, u64)>,
+    streamed: u64,
     ended: bool,
 }
 
@@ -43,6 +53,7 @@ struct Told {
     reported: u32,
     responded: u32,
     finished: u32,
+    wants_stream: bool,
 }
 
 impl Witness {
@@ -73,7 +84,32 @@ impl Witness {
             }
             Effect::Thaw => assert!(!std::mem::replace(&mut self.thawed, true), "thawed twice"),
             Effect::Freeze => assert!(std::mem::replace(&mut self.thawed, false), "frozen twice"),
+            Effect::BeginStream { .. } => {
+                assert!(self.thawed, "a stream began while frozen");
+                assert_eq!(self.streaming.replace((now, 0)), None, "one stream at a time");
+            }
+            Effect::Chunk { data, .. } => {
+                assert!(!data.is_empty(), "a chunk of nothing");
+                let (began, bytes) = self.streaming.as_mut().expect("a stream has begun");
+                *bytes += data.len() as u64;
+                let brought = now.since(*began).as_millis() * u128::from(MIN_STREAM_RATE_BYTES) / 1000;
+                assert!(
+                    u128::from(*bytes - MIN_STREAM_RATE_BYTES.min(*bytes)) <= brought,
+                    "{bytes} bytes went too soon"
+                );
+            }
             Effect::Respond { outcome } => {
+                assert_eq!(
+                    outcome.streamed,
+                    self.streaming.is_some(),
+                    "a stream ends with its answer"
+                );
+                if let Some((_, bytes)) = self.streaming.take() {
+                    self.streamed += 1;
+                    let told = self.told(outcome.request_id.as_uuid().as_u128());
+                    assert!(told.wants_stream, "nobody wanted a stream");
+                    assert!(bytes <= MAX_STREAMED_RESPONSE_BYTES + 1, "{bytes} bytes were streamed");
+                }
                 let told = self.told(outcome.request_id.as_uuid().as_u128());
                 told.responded += 1;
                 assert_eq!(told.responded, 1, "answered once");
@@ -168,6 +204,7 @@ impl Walk {
         let extensions: &[&str] = [&[][..], &["a"], &["a", "b"], &["a", "b", "c"]][random.random_range(0..4)];
         let config = Config {
             initialization_type: InitType::OnDemand,
+            stream_rate: SLOW,
             ..config(extensions)
         };
         Self {
@@ -215,6 +252,7 @@ impl Walk {
                     reported: 0,
                     responded: 0,
                     finished: 0,
+                    wants_stream: invocation.wants_stream,
                 };
                 self.witness
                     .invocations
@@ -232,7 +270,7 @@ impl Walk {
             Input::Hangup(ticket) => {
                 self.witness.open.remove(ticket);
             }
-            Input::Initialize | Input::Invoke(_) | Input::Shutdown => {}
+            Input::Initialize | Input::Invoke(_) | Input::Shutdown(_) => {}
         }
         self.lifecycle.handle(self.reading(), input);
         self.look();
@@ -270,7 +308,10 @@ impl Walk {
         match self.random.random_range(0..100) {
             0..8 => {
                 self.requests += 1;
-                Input::Invoke(Invocation::new(request(self.requests), "{}"))
+                Input::Invoke(Invocation {
+                    wants_stream: self.random.random_bool(0.6),
+                    ..Invocation::new(request(self.requests), "{}")
+                })
             }
             8..10 => Input::Initialize,
             10..13 => {
@@ -282,7 +323,7 @@ impl Walk {
                 }
             }
             13..15 => Input::Hangup(Ticket(self.random.random_range(0..=self.tickets))),
-            15 if self.random.random_ratio(1, 8) => Input::Shutdown,
+            15 if self.random.random_ratio(1, 8) => Input::Shutdown(ShutdownReason::Spindown),
             15..60 => self.call_of_runtime(),
             _ => self.call_of_extension(),
         }
@@ -320,6 +361,13 @@ impl Walk {
         })
     }
 
+    fn any_head(&mut self) -> Ticket {
+        match self.heads.last() {
+            Some(&head) if self.random.random_bool(0.8) => head,
+            _ => Ticket(self.random.random_range(0..=self.tickets)),
+        }
+    }
+
     fn call(&mut self, call: Call) -> Input {
         self.tickets += 1;
         Input::Call {
@@ -334,27 +382,37 @@ impl Walk {
             1 => Some(request(self.requests.saturating_sub(1))),
             _ => Some(request(self.requests)),
         };
-        let call = match self.random.random_range(0..20) {
+        let call = match self.random.random_range(0..26) {
             0..10 => RuntimeCall::Next,
-            10..14 => RuntimeCall::Response {
+            10..13 => RuntimeCall::Response {
                 request_id,
                 content_type: None,
                 body: self.any_body(),
             },
-            14 | 15 => RuntimeCall::ResponseHead {
+            13..17 => RuntimeCall::ResponseHead {
                 request_id,
                 mode: [ResponseMode::Buffered, ResponseMode::Streaming, ResponseMode::Invalid]
                     [self.random.random_range(0..3)],
                 content_type: None,
             },
-            16 | 17 => RuntimeCall::ResponseBody {
-                head: match self.heads.last() {
-                    Some(&head) if self.random.random_bool(0.8) => head,
-                    _ => Ticket(self.random.random_range(0..=self.tickets)),
-                },
+            17 => RuntimeCall::ResponseBody {
+                head: self.any_head(),
                 body: self.any_body(),
+                failed: self.random.random_ratio(1, 4).then(|| report(None, "late")),
             },
-            18 => RuntimeCall::Error {
+            18..23 => RuntimeCall::ResponseChunk {
+                head: self.any_head(),
+                data: Bytes::from_static(&BYTES[..self.random.random_range(0..BYTES.len())]),
+            },
+            23 => RuntimeCall::ResponseEnd {
+                head: self.any_head(),
+                end: match self.random.random_range(0..4) {
+                    0 => StreamEnd::Failed(report(Some("Runtime.Late"), "{}")),
+                    1 => StreamEnd::Truncated,
+                    _ => StreamEnd::Complete,
+                },
+            },
+            24 => RuntimeCall::Error {
                 request_id,
                 report: self.any_report(),
             },
@@ -415,7 +473,8 @@ impl Walk {
             self.step();
             phases.insert(self.lifecycle.phase());
         }
-        self.lifecycle.handle(self.reading(), Input::Shutdown);
+        self.lifecycle
+            .handle(self.reading(), Input::Shutdown(ShutdownReason::Spindown));
         self.look();
         self.advance(Duration::from_secs(2));
         assert_eq!(self.lifecycle.phase(), Phase::Ended);
@@ -435,7 +494,7 @@ fn whatever_happens_the_promises_hold() {
         None => 0..number("LAMBOX_SEEDS").unwrap_or(SEEDS),
     };
     let mut phases = HashSet::new();
-    let mut finished = 0;
+    let (mut finished, mut streamed) = (0, 0);
     for seed in seeds.clone() {
         let mut walk = Walk::new(seed);
         let walked = catch_unwind(AssertUnwindSafe(|| walk.walk()));
@@ -443,6 +502,7 @@ fn whatever_happens_the_promises_hold() {
             panic!("the walk of seed {seed} failed; LAMBOX_SEED={seed} repeats it");
         };
         phases.extend(seen);
+        streamed += walk.witness.streamed;
         finished += walk
             .witness
             .invocations
@@ -453,5 +513,6 @@ fn whatever_happens_the_promises_hold() {
     if seeds.count() > 100 {
         assert_eq!(phases.len(), 6, "every phase was seen: {phases:?}");
         assert!(finished > 1000, "only {finished} invocations came to an end");
+        assert!(streamed > 40, "only {streamed} responses were streamed");
     }
 }

@@ -3,9 +3,11 @@
 mod harness;
 
 use bytes::Bytes;
-use harness::{World, config, handler_error, head, init_error, report, request, response, unreadable};
+use harness::{World, chunk, config, end, handler_error, head, init_error, report, request, response, unreadable};
 use lambox_lifecycle::limits::{MAX_BLOCKED_NEXT, MAX_RESPONSE_BYTES};
-use lambox_lifecycle::{Answer, BodyError, FailureCause, Input, Phase, Rejection, ResponseMode, RuntimeCall, Ticket};
+use lambox_lifecycle::{
+    Answer, BodyError, FailureCause, Input, Phase, Rejection, ResponseMode, RuntimeCall, StreamEnd, Ticket,
+};
 
 const NONE: &[(&str, &[&str])] = &[];
 
@@ -176,9 +178,12 @@ fn every_call_in_every_state() {
         let body = RuntimeCall::ResponseBody {
             head: Ticket(999),
             body: Ok(Bytes::new()),
+            failed: None,
         };
-        let ticket = world.runtime(body);
-        assert_eq!(told(&world, ticket), "400", "the body of an unknown head in {state}");
+        for call in [body, chunk(Ticket(999), "x"), end(Ticket(999), StreamEnd::Complete)] {
+            let ticket = world.runtime(call);
+            assert_eq!(told(&world, ticket), "400", "the body of an unknown head in {state}");
+        }
     }
 }
 
@@ -285,6 +290,7 @@ fn head_and_body_make_a_response() {
         let body = world.runtime(RuntimeCall::ResponseBody {
             head,
             body: Ok(Bytes::from_static(b"whole")),
+            failed: None,
         });
         assert_eq!(told(&world, body), "accepted");
         assert_eq!(world.payload(2), "whole");
@@ -315,7 +321,11 @@ fn a_response_that_cannot_be_read_fails_the_invocation_and_not_the_runtime() {
     ] {
         let head_and_body = |world: &mut World| {
             let head = world.runtime(head(2, ResponseMode::Buffered));
-            world.runtime(RuntimeCall::ResponseBody { head, body: Err(error) })
+            world.runtime(RuntimeCall::ResponseBody {
+                head,
+                body: Err(error),
+                failed: None,
+            })
         };
         let whole = |world: &mut World| world.runtime(unreadable(2, error));
         let failed = |world: &mut World| {

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use lambox::{
-    Component, ConfigurationError, EngineError, EphemeralStorageSize, Exit, FailureCause, Function, FunctionTimeout,
-    InvokeError, InvokeRequest, InvokeResult, LoadError, LogFormat, MemorySize, Package, PackageError, Simulator,
+    Component, ConfigurationError, EngineError, EphemeralStorageSize, ExecutionEnvironment, Exit, FailureCause,
+    Function, FunctionTimeout, InvokeError, InvokeRequest, InvokeResult, LoadError, LogFormat, MemorySize, Package,
+    PackageError, Simulator, StreamRate,
 };
 
 use super::payload::{Payload, PayloadError};
@@ -21,6 +22,9 @@ use super::{builtin, exit_code};
 /// Starts an execution environment with the function and its extensions, invokes it, and shuts it down. The payload of
 /// the answer, or of the function's error, goes to standard output as a line; the log with its START, END and REPORT
 /// lines goes to standard error as it is written.
+///
+/// A response that the function streams goes to standard output as it comes, byte for byte. One that ends too early is
+/// told on standard error and by the status.
 ///
 /// The status is that of the first invocation that failed.
 #[derive(Clone, Debug, Args)]
@@ -86,6 +90,14 @@ pub(super) struct Arguments {
     /// Invoke this many times, one after the other, in the same environment
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
+
+    /// Whether a response that the function streams is taken as it comes, or whole and up to 6 MB
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = InvokeModeArgument::ResponseStream)]
+    invoke_mode: InvokeModeArgument,
+
+    /// How fast a response that the function streams is taken
+    #[arg(long, value_name = "RATE", value_enum, default_value_t = StreamRateArgument::Service)]
+    stream_rate: StreamRateArgument,
 
     /// How the platform writes its lines of the log
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormatArgument::Text)]
@@ -176,6 +188,22 @@ enum LogFormatArgument {
     Json,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum InvokeModeArgument {
+    /// As the service's `Invoke` does
+    Buffered,
+    /// As the service's `InvokeWithResponseStream` does
+    ResponseStream,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StreamRateArgument {
+    /// 6 MB at once, 2 MB a second afterwards
+    Service,
+    /// As fast as it goes
+    Unlimited,
+}
+
 /// `NAME=VALUE`; which names there can be is the function's affair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Variable {
@@ -219,6 +247,8 @@ struct Plan {
     dirs: Vec<Dir>,
     timeout: FunctionTimeout,
     variables: Vec<Variable>,
+    invoke_mode: InvokeModeArgument,
+    stream_rate: StreamRate,
     log_format: LogFormat,
     repeat: u32,
 }
@@ -253,6 +283,11 @@ impl From<Arguments> for Plan {
             dirs: arguments.dirs,
             timeout: arguments.timeout,
             variables: arguments.env,
+            invoke_mode: arguments.invoke_mode,
+            stream_rate: match arguments.stream_rate {
+                StreamRateArgument::Service => StreamRate::default(),
+                StreamRateArgument::Unlimited => StreamRate::Unlimited,
+            },
             log_format: match arguments.log_format {
                 LogFormatArgument::Text => LogFormat::Text,
                 LogFormatArgument::Json => LogFormat::Json,
@@ -337,7 +372,7 @@ pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
         .enable_all()
         .build()
         .map_err(Error::EventLoop)?;
-    let code = runtime.block_on(invoke(&function, &payload, plan.repeat));
+    let code = runtime.block_on(invoke(&function, &payload, &plan));
     // What a guest's blocking call still does on another thread is not waited for.
     runtime.shutdown_background();
     code
@@ -355,6 +390,7 @@ fn function(plan: &Plan) -> Result<Function, Error> {
         .runtime(runtime)
         .memory_size(plan.memory_size)
         .timeout(plan.timeout)
+        .stream_rate(plan.stream_rate)
         .log_sink(Arc::new(StderrLog::new(plan.log_format)));
     for (name, path) in &plan.extensions {
         builder = builder.extension(name, load(&simulator, "extension", path)?);
@@ -407,37 +443,57 @@ fn load(simulator: &Simulator, role: &'static str, path: &Path) -> Result<Compon
 }
 
 /// Invokes a function some times in one environment, which it shuts down; says how to exit.
-async fn invoke(function: &Function, payload: &Bytes, repeat: u32) -> Result<u8, Error> {
+async fn invoke(function: &Function, payload: &Bytes, plan: &Plan) -> Result<u8, Error> {
     let environment = function.environment();
     let mut code = exit_code::SUCCESS;
     let mut ended = Ok(());
-    for _ in 0..repeat {
-        let result = match environment.invoke(InvokeRequest::new(payload.clone())).await {
-            Ok(result) => result,
-            Err(error) => {
-                ended = Err(error.into());
-                break;
-            }
+    for _ in 0..plan.repeat {
+        let request = InvokeRequest::new(payload.clone());
+        let invoked = match plan.invoke_mode {
+            InvokeModeArgument::Buffered => environment.invoke(request).await.map_err(Error::from),
+            InvokeModeArgument::ResponseStream => invoke_streaming(&environment, request).await,
         };
-        if code == exit_code::SUCCESS {
-            code = exit_code::of_result(&result);
-        }
-        let written = terminal::write_payload(result.payload());
-        if let Some(sentence) = failure(&result, function) {
-            terminal::tell(&sentence);
+        let (result, written) = match invoked {
+            Ok(result) if result.is_streamed() => (Some(result), Ok(())),
+            Ok(result) => {
+                let written = terminal::write_payload(result.payload()).map_err(Error::Stdout);
+                (Some(result), written)
+            }
+            Err(error) => (None, Err(error)),
+        };
+        if let Some(result) = result {
+            if code == exit_code::SUCCESS {
+                code = exit_code::of_result(&result);
+            }
+            if let Some(sentence) = failure(&result, function) {
+                terminal::tell(&sentence);
+            }
         }
         match written {
             Ok(()) => {}
             // Whoever read the answers has had enough of them: that is no error, and a reason to stop.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+            Err(Error::Stdout(error)) if error.kind() == io::ErrorKind::BrokenPipe => break,
             Err(error) => {
-                ended = Err(Error::Stdout(error));
+                ended = Err(error);
                 break;
             }
         }
     }
     environment.shutdown().await;
     ended.map(|()| code)
+}
+
+/// Invokes a function and writes what it streams as it comes. A response that it does not stream is in the result.
+async fn invoke_streaming(environment: &ExecutionEnvironment, request: InvokeRequest) -> Result<InvokeResult, Error> {
+    let mut stream = environment.invoke_with_response_stream(request)?;
+    if stream.head().await?.is_streamed {
+        let mut stdout = terminal::Stream::default();
+        while let Some(chunk) = stream.chunk().await {
+            stdout.write(&chunk).map_err(Error::Stdout)?;
+        }
+        stdout.finish().map_err(Error::Stdout)?;
+    }
+    Ok(stream.result().await?)
 }
 
 /// What failed, where the log alone does not tell, and what can be done.
@@ -459,6 +515,12 @@ fn failure(result: &InvokeResult, function: &Function) -> Option<String> {
                 function.config().memory_size_mb
             )
         }
+        FailureCause::MidStream { error_type, body } => format!(
+            "the handler failed in the middle of its response: {} {}",
+            error_type.as_deref().unwrap_or("it names no type:"),
+            String::from_utf8_lossy(body)
+        ),
+        FailureCause::TruncatedResponse => "the response was cut short".to_owned(),
         FailureCause::Handler => "the handler answered with an error".to_owned(),
         FailureCause::Init => format!("the function's initialisation failed: {kind}"),
         FailureCause::RuntimeExit(_) => format!("the runtime ended before it answered: {kind}"),
@@ -503,6 +565,10 @@ mod tests {
         assert_eq!((plan.log_format, plan.repeat), (LogFormat::Text, 1));
         assert_eq!(plan.ephemeral_storage, EphemeralStorageSize::DEFAULT);
         assert!(plan.package.is_none() && plan.layers.is_empty() && plan.dirs.is_empty());
+        assert_eq!(
+            (plan.invoke_mode, plan.stream_rate),
+            (InvokeModeArgument::ResponseStream, StreamRate::default())
+        );
         assert!(plan.extensions.is_empty() && plan.variables.is_empty() && plan.handler.is_none());
     }
 

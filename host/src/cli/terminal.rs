@@ -63,6 +63,66 @@ pub(crate) fn write_payload(payload: &[u8]) -> io::Result<()> {
     stdout.flush()
 }
 
+/// A response as it comes, on standard output: byte for byte, or as a text where that is a terminal.
+#[derive(Debug, Default)]
+pub(crate) struct Stream {
+    /// The beginning of a character whose end has not come, for a terminal.
+    rest: Vec<u8>,
+    /// Whether what was written does not end a line.
+    in_line: bool,
+}
+
+impl Stream {
+    /// Writes a piece, so that its reader has it.
+    pub(crate) fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        if stdout.is_terminal() {
+            stdout.write_all(harmless(&self.text(piece)).as_bytes())?;
+        } else {
+            stdout.write_all(piece)?;
+        }
+        stdout.flush()
+    }
+
+    /// Ends it: on a terminal with a newline, where there is none.
+    pub(crate) fn finish(self) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        if stdout.is_terminal() {
+            stdout.write_all(String::from_utf8_lossy(&self.rest).as_bytes())?;
+            if self.in_line {
+                stdout.write_all(b"\n")?;
+            }
+        }
+        stdout.flush()
+    }
+
+    /// A piece as text, without the beginning of a character at its end.
+    fn text(&mut self, piece: &[u8]) -> String {
+        self.rest.extend_from_slice(piece);
+        let whole = match std::str::from_utf8(&self.rest) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            // What is no text at all is shown as such, in one go.
+            Err(_) => self.rest.len() - incomplete(&self.rest),
+            Ok(_) => self.rest.len(),
+        };
+        let rest = self.rest.split_off(whole);
+        let text = std::mem::replace(&mut self.rest, rest);
+        self.in_line = !self.rest.is_empty() || !text.ends_with(b"\n");
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+/// How many bytes at the end begin a character whose end is missing.
+fn incomplete(bytes: &[u8]) -> usize {
+    let tail = &bytes[bytes.len().saturating_sub(3)..];
+    (0..tail.len())
+        .map(|from| &tail[from..])
+        .find(|tail| {
+            std::str::from_utf8(tail).is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
+        })
+        .map_or(0, <[u8]>::len)
+}
+
 /// The text with everything made visible by which it could command a terminal or show what is not there.
 fn harmless(text: &str) -> Cow<'_, str> {
     if !text.contains(is_harmful) {
@@ -91,6 +151,20 @@ fn is_harmful(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn characters_that_come_in_pieces_are_shown_whole() {
+        let text = "Grüße, 世界 🦀\n";
+        for size in 1..text.len() {
+            let mut stream = Stream::default();
+            let shown: String = text.as_bytes().chunks(size).map(|piece| stream.text(piece)).collect();
+            assert_eq!((shown.as_str(), stream.in_line), (text, false), "in pieces of {size}");
+        }
+        let mut stream = Stream::default();
+        assert_eq!(stream.text(b"a\xff\xe4\xb8"), "a\u{fffd}");
+        assert_eq!(stream.text(b"\x96b"), "\u{4e16}b");
+        assert!(stream.in_line);
+    }
 
     #[test]
     fn control_characters_are_shown_and_not_sent() {

@@ -1,5 +1,6 @@
 //! One invocation, for its caller.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use lambox_lifecycle::{Config, FailureCause, FunctionError, Outcome, PlatformEvent, Report, RequestId};
 use parking_lot::Mutex;
 
+use super::response_stream::StreamHead;
 use super::state::events;
 use crate::log::{LogEntry, LogFormat};
 
@@ -52,7 +54,39 @@ struct State {
     finished: Option<(Vec<LogEntry>, u64)>,
     abandoned: bool,
     waker: Option<Waker>,
+    stream: Queue,
 }
+
+/// A streamed response between the guest that writes and the caller that reads.
+#[derive(Debug, Default)]
+struct Queue {
+    /// What is known of it, once it has begun.
+    begun: Option<StreamHead>,
+    chunks: VecDeque<Bytes>,
+    bytes: usize,
+    /// Nobody reads it any more: what comes is thrown away.
+    unread: bool,
+    /// Who waits for room.
+    writers: Vec<Waker>,
+}
+
+impl Queue {
+    fn has_room(&self) -> bool {
+        self.unread || self.bytes < MAX_QUEUED_RESPONSE_BYTES
+    }
+
+    /// Throws away what is there and what comes.
+    fn stop_reading(&mut self) -> Vec<Waker> {
+        self.unread = true;
+        self.chunks.clear();
+        self.bytes = 0;
+        std::mem::take(&mut self.writers)
+    }
+}
+
+/// How many bytes of a streamed response wait for a caller that does not read: 256 KiB, and what was written at once
+/// beyond it. Then the guest's writes wait.
+pub const MAX_QUEUED_RESPONSE_BYTES: usize = 256 << 10;
 
 impl Progress {
     pub(super) fn new(request_id: RequestId, config: Arc<Config>) -> Arc<Self> {
@@ -65,6 +99,41 @@ impl Progress {
 
     pub(super) fn respond(&self, outcome: Arc<Outcome>) {
         self.change(|state| state.outcome = Some(outcome));
+    }
+
+    /// The response is streamed from here on.
+    pub(super) fn begin_stream(&self, content_type: Option<Arc<str>>) {
+        self.change(|state| {
+            state.stream.begun = Some(StreamHead {
+                content_type,
+                is_streamed: true,
+            });
+        });
+    }
+
+    /// More of the streamed response.
+    pub(super) fn push(&self, data: Bytes) {
+        self.change(|state| {
+            if !state.stream.unread {
+                state.stream.bytes += data.len();
+                state.stream.chunks.push_back(data);
+            }
+        });
+    }
+
+    /// Whether more of the streamed response can be taken; else the waker is told when it can.
+    pub(super) fn has_room(&self, waker: &Waker) -> bool {
+        let mut state = self.state.lock();
+        let stream = &mut state.stream;
+        if !stream.has_room() && !stream.writers.iter().any(|known| known.will_wake(waker)) {
+            stream.writers.push(waker.clone());
+        }
+        stream.has_room()
+    }
+
+    pub(super) fn stop_reading(&self) {
+        let writers = self.state.lock().stream.stop_reading();
+        writers.into_iter().for_each(Waker::wake);
     }
 
     pub(super) fn finish(&self, entries: Vec<LogEntry>, dropped: u64) {
@@ -113,18 +182,7 @@ impl PendingInvocation {
     ///
     /// [`InvokeError::Ended`] if the environment was dropped before.
     pub async fn response(&mut self) -> Result<Arc<Outcome>, InvokeError> {
-        std::future::poll_fn(|context| {
-            let mut state = self.progress.state.lock();
-            if let Some(outcome) = &state.outcome {
-                return Poll::Ready(Ok(Arc::clone(outcome)));
-            }
-            if state.abandoned {
-                return Poll::Ready(Err(InvokeError::Ended));
-            }
-            state.waker = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await
+        std::future::poll_fn(|context| self.progress.poll_response(context)).await
     }
 }
 
@@ -132,18 +190,87 @@ impl Future for PendingInvocation {
     type Output = Result<InvokeResult, InvokeError>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut state = self.progress.state.lock();
+        self.progress.poll_result(context)
+    }
+}
+
+impl Progress {
+    pub(super) fn poll_result(&self, context: &Context<'_>) -> Poll<Result<InvokeResult, InvokeError>> {
+        let mut state = self.state.lock();
         let state = &mut *state;
         if let (Some(outcome), Some((log, dropped))) = (&state.outcome, &mut state.finished) {
             return Poll::Ready(Ok(InvokeResult {
                 outcome: Arc::clone(outcome),
                 log: std::mem::take(log),
                 dropped_log_lines: *dropped,
-                config: Arc::clone(&self.progress.config),
+                config: Arc::clone(&self.config),
             }));
         }
         if state.abandoned {
             return Poll::Ready(Err(InvokeError::Ended));
+        }
+        state.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    pub(super) fn poll_response(&self, context: &Context<'_>) -> Poll<Result<Arc<Outcome>, InvokeError>> {
+        let mut state = self.state.lock();
+        if let Some(outcome) = &state.outcome {
+            return Poll::Ready(Ok(Arc::clone(outcome)));
+        }
+        if state.abandoned {
+            return Poll::Ready(Err(InvokeError::Ended));
+        }
+        state.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// The content type, and whether the response is streamed, once that is known.
+    pub(super) fn poll_head(&self, context: &Context<'_>) -> Poll<Result<StreamHead, InvokeError>> {
+        let mut state = self.state.lock();
+        if let Some(head) = &state.stream.begun {
+            return Poll::Ready(Ok(head.clone()));
+        }
+        if let Some(outcome) = &state.outcome {
+            return Poll::Ready(Ok(StreamHead {
+                content_type: outcome.content_type.clone(),
+                is_streamed: false,
+            }));
+        }
+        if state.abandoned {
+            return Poll::Ready(Err(InvokeError::Ended));
+        }
+        state.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    pub(super) fn request_id(&self) -> RequestId {
+        self.request_id
+    }
+
+    /// The payload of a response that was not streamed; what was is not there, not even the text of an error.
+    pub(super) fn whole_payload(&self) -> Option<Bytes> {
+        let state = self.state.lock();
+        let outcome = state.outcome.as_ref().filter(|outcome| !outcome.streamed)?;
+        Some(outcome.payload.clone())
+    }
+
+    /// The next bytes of a streamed response; none when there are no more, or none yet.
+    pub(super) fn poll_chunk(&self, context: &Context<'_>) -> Poll<Option<Bytes>> {
+        let mut state = self.state.lock();
+        if let Some(data) = state.stream.chunks.pop_front() {
+            state.stream.bytes -= data.len();
+            let writers = if state.stream.has_room() {
+                std::mem::take(&mut state.stream.writers)
+            } else {
+                Vec::new()
+            };
+            drop(state);
+            writers.into_iter().for_each(Waker::wake);
+            return Poll::Ready(Some(data));
+        }
+        if state.outcome.is_some() || state.abandoned {
+            return Poll::Ready(None);
         }
         state.waker = Some(context.waker().clone());
         Poll::Pending
@@ -176,7 +303,8 @@ impl InvokeResult {
         self.outcome.request_id
     }
 
-    /// What the caller gets: the function's response, or the JSON text of an error.
+    /// What the caller gets: the function's response, or the JSON text of an error. Of a response that was streamed to
+    /// the caller, nothing.
     pub fn payload(&self) -> &Bytes {
         &self.outcome.payload
     }
@@ -217,6 +345,11 @@ impl InvokeResult {
                     }
             )
         )
+    }
+
+    /// Whether the response, or its beginning, was streamed to the caller.
+    pub fn is_streamed(&self) -> bool {
+        self.outcome.streamed
     }
 
     /// What failed.

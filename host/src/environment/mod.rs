@@ -2,6 +2,7 @@
 
 mod driver;
 mod invocation;
+mod response_stream;
 mod state;
 mod tasks;
 mod tmp;
@@ -10,12 +11,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use lambox_lifecycle::{Config, ExtensionView, Input, Invocation, Lifecycle, Phase, Program, RequestId};
+use lambox_lifecycle::{
+    Config, ExtensionView, Input, Invocation, Lifecycle, Phase, Program, RequestId, ShutdownReason,
+};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
 use self::driver::Driver;
-pub use self::invocation::{InvokeError, InvokeResult, PendingInvocation};
+pub use self::invocation::{InvokeError, InvokeResult, MAX_QUEUED_RESPONSE_BYTES, PendingInvocation};
+pub use self::response_stream::{ResponseStream, StreamEnd, StreamHead};
 pub use self::state::MAX_QUEUED_INVOCATIONS;
 pub(crate) use self::state::{EnvironmentApi, Shared};
 pub use self::tmp::Tmp;
@@ -155,7 +159,27 @@ impl ExecutionEnvironment {
     ///
     /// As [`invoke`](Self::invoke).
     pub fn begin(&self, request: impl Into<InvokeRequest>) -> Result<PendingInvocation, InvokeError> {
-        let invocation = request.into().0;
+        self.admit(request.into().0).map(PendingInvocation::new)
+    }
+
+    /// Invokes the function and gives its response as it comes, without waiting.
+    ///
+    /// A function that streams is read from its first byte on, before it is done; any other response, and an error,
+    /// comes as one piece. An invocation that is made any other way gets a streamed response whole.
+    ///
+    /// # Errors
+    ///
+    /// As [`invoke`](Self::invoke).
+    pub fn invoke_with_response_stream(
+        &self,
+        request: impl Into<InvokeRequest>,
+    ) -> Result<ResponseStream, InvokeError> {
+        let mut invocation = request.into().0;
+        invocation.wants_stream = true;
+        self.admit(invocation).map(ResponseStream::new)
+    }
+
+    fn admit(&self, invocation: Invocation) -> Result<Arc<invocation::Progress>, InvokeError> {
         let bytes = invocation.payload.len();
         if bytes > MAX_PAYLOAD_BYTES {
             return Err(InvokeError::PayloadTooLarge {
@@ -163,7 +187,7 @@ impl ExecutionEnvironment {
                 max: MAX_PAYLOAD_BYTES,
             });
         }
-        self.shared.invoke(invocation).map(PendingInvocation::new)
+        self.shared.invoke(invocation)
     }
 
     /// Starts the initialisation ahead of any invocation. [`wait_for_frozen`](Self::wait_for_frozen) waits for its end.
@@ -174,7 +198,13 @@ impl ExecutionEnvironment {
     /// Shuts the environment down by the rules: the runtime is ended, extensions that asked for it get SHUTDOWN and
     /// their time. Returns when it is gone.
     pub async fn shutdown(&self) {
-        self.shared.input(Input::Shutdown);
+        self.shutdown_with(ShutdownReason::Spindown).await;
+    }
+
+    /// As [`shutdown`](Self::shutdown), with the reason that extensions are told. Where a reset is under way, they have
+    /// been told its reason already.
+    pub async fn shutdown_with(&self, reason: ShutdownReason) {
+        self.shared.input(Input::Shutdown(reason));
         self.shared.wait_for(|_| None::<()>).await;
     }
 
@@ -186,6 +216,22 @@ impl ExecutionEnvironment {
     /// Whether no guest may run.
     pub fn is_frozen(&self) -> bool {
         self.shared.look(Lifecycle::is_frozen)
+    }
+
+    /// How often it has been frozen since it was made: after its initialisation, where that was ahead of an invocation,
+    /// after each invocation, and after a reset.
+    #[doc(alias = "freeze_epoch")]
+    pub fn freezes(&self) -> u64 {
+        self.shared.look(Lifecycle::freezes)
+    }
+
+    /// Waits until it has been frozen more often than `freezes`, an earlier [`freezes`](Self::freezes): whatever was
+    /// under way then is over. It may run again by now. False if the environment ended without.
+    pub async fn wait_for_frozen_since(&self, freezes: u64) -> bool {
+        self.shared
+            .wait_for(|core| (core.freezes() > freezes).then_some(()))
+            .await
+            .is_some()
     }
 
     /// Waits until the environment is in this phase. Returns at once if it is; false if it ended without.

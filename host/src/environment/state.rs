@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use lambox_lifecycle::{
     Answer, Call, Config, Effect, Exit, Input, Invocation, Lifecycle, PlatformEvent, Program, Reading, Rejection,
-    Ticket, Timestamp,
+    RuntimeCall, Ticket, Timestamp,
 };
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -364,6 +364,16 @@ impl Shared {
                     self.frozen_since.store(now.as_epoch_nanos(), Ordering::Release);
                     self.bell.set_frozen(true);
                 }
+                Effect::BeginStream { content_type, .. } => {
+                    if let Some(progress) = &state.current {
+                        progress.begin_stream(content_type);
+                    }
+                }
+                Effect::Chunk { data, .. } => {
+                    if let Some(progress) = &state.current {
+                        progress.push(data);
+                    }
+                }
                 Effect::Respond { outcome } => {
                     if let Some(progress) = &state.current {
                         progress.respond(outcome);
@@ -487,6 +497,12 @@ impl Future for CallFuture {
         if state.has_commands() {
             // The caller may be about to be killed, and one started in its place. It goes no further before that.
             context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if let (Some(Call::Runtime(RuntimeCall::ResponseChunk { .. })), Some(progress)) = (&this.call, &state.current)
+            && !progress.has_room(context.waker())
+        {
+            // The caller has yet to take what it got. Who writes waits, and at the deadline no longer lives.
             return Poll::Pending;
         }
         if let Some(call) = this.call.take() {

@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lambox_lifecycle::{Config, InitType, Timestamp, limits};
+use lambox_lifecycle::{Config, InitType, StreamRate, Timestamp, limits};
 use uuid::Uuid;
 
 pub use self::ephemeral_storage_size::{EphemeralStorageSize, EphemeralStorageSizeError};
@@ -179,12 +179,14 @@ pub struct FunctionBuilder {
     runtime: Option<Code>,
     extensions: Vec<(String, Code)>,
     network: Vec<String>,
+    stream_rate: StreamRate,
     sink: Option<Sink>,
 }
 
 impl FunctionBuilder {
     /// A function of this name, version `$LATEST`, handler `handler`, in `us-east-1` of account `123456789012`, with
-    /// 128 MB, 512 MB in `/tmp`, a timeout of 3 seconds, no variables of its own, no extensions and no files.
+    /// 128 MB, 512 MB in `/tmp`, a timeout of 3 seconds, streamed responses at the service's rate, no variables of its own,
+    /// no extensions and no files.
     pub(crate) fn new(simulator: Simulator, name: impl Into<String>) -> Self {
         Self {
             simulator,
@@ -203,6 +205,7 @@ impl FunctionBuilder {
             runtime: None,
             extensions: Vec::new(),
             network: Vec::new(),
+            stream_rate: StreamRate::default(),
             sink: None,
         }
     }
@@ -336,6 +339,15 @@ impl FunctionBuilder {
         self
     }
 
+    /// Sets how fast a streamed response goes to a caller who takes it as it comes. Default: as on the service, 6 MiB at
+    /// once and 2 MiB a second afterwards, so that a function that would run into its timeout there does so here.
+    /// [`StreamRate::Unlimited`] is for tests whose subject is not that.
+    #[must_use]
+    pub fn stream_rate(mut self, stream_rate: StreamRate) -> Self {
+        self.stream_rate = stream_rate;
+        self
+    }
+
     /// Hands every entry of the log to `sink` as it is written.
     #[must_use]
     pub fn log_sink(mut self, sink: Arc<dyn LogSink>) -> Self {
@@ -406,6 +418,7 @@ impl FunctionBuilder {
             extensions: self.extensions.iter().map(|(name, _)| name.as_str().into()).collect(),
             runtime_version: "".into(),
             runtime_version_arn: "".into(),
+            stream_rate: self.stream_rate,
         };
         let variables = variables::of_runtime(&config, &self.region, &self.variables);
         let of_extensions = variables::of_extension(&variables);

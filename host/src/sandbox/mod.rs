@@ -448,7 +448,7 @@ impl SocketsView for Guest {
 impl LambdaView for Guest {
     type Api = EnvironmentApi;
 
-    fn api(&mut self) -> &EnvironmentApi {
-        &self.api
+    fn lambda(&mut self) -> (&EnvironmentApi, &mut ResourceTable) {
+        (&self.api, &mut self.table)
     }
 }

@@ -49,6 +49,8 @@ pub const COMPONENTS: &[Component] = &[
         folder: "tests/guests",
         target: "wasm32-wasip1",
     },
+    component("streaming", "examples/streaming"),
+    component("streaming-sdk", "examples/streaming-sdk"),
     component("work-after-answer", "tests/work-after-answer"),
 ];
 
@@ -93,6 +95,8 @@ pub const GUESTS: &[Guest] = &[
     alone("hello-handler", Kind::Handler),
     alone("hello-sdk", Kind::Function),
     alone("hello-sdk.p1", Kind::Function),
+    alone("streaming", Kind::Function),
+    alone("streaming-sdk", Kind::Function),
     alone("work-after-answer", Kind::Function),
     test("answer-stale", Kind::Function),
     test("answer-twice", Kind::Function),
@@ -124,6 +128,7 @@ pub const GUESTS: &[Guest] = &[
     test("sleep-past-deadline", Kind::Function),
     test("spin", Kind::Function),
     test("spin-init", Kind::Function),
+    test("stream", Kind::Function),
     test("tick-in-next", Kind::Function),
     test("trap", Kind::Function),
 ];

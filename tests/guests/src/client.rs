@@ -6,7 +6,7 @@ use lambox_guest::raw::{self, types};
 use serde_json::{Value, json};
 
 use crate::{
-    http::{Reply, Request},
+    http::{Reply, Request, Trailers},
     sockets, wasi_http,
 };
 
@@ -141,6 +141,30 @@ impl Client {
         self.call(&Request::post(&path, headers.as_slice(), payload)).map(drop)
     }
 
+    /// `POST /runtime/invocation/{id}/response`, streamed.
+    pub(crate) fn respond_stream(&mut self, request_id: &str, content_type: Option<&str>) -> Result<Streamed, Refused> {
+        let path = format!("/2018-06-01/runtime/invocation/{request_id}/response");
+        let trailer = format!("{ERROR_TYPE}, {ERROR_BODY}");
+        let mut headers = vec![
+            ("lambda-runtime-function-response-mode", "streaming"),
+            ("trailer", trailer.as_str()),
+        ];
+        headers.extend(content_type.map(|content_type| ("content-type", content_type)));
+        Ok(match self {
+            Self::Host => Streamed::Host(raw::runtime::respond_stream(request_id, content_type)?),
+            Self::Sockets(connection) => Streamed::Sockets(
+                connection
+                    .begin(&path, &headers)
+                    .map_err(|error| Refused::transport(&error))?,
+            ),
+            Self::WasiHttp(authority) => Streamed::WasiHttp(
+                authority
+                    .begin(&path, &headers)
+                    .map_err(|error| Refused::transport(&error))?,
+            ),
+        })
+    }
+
     /// `POST /runtime/invocation/{id}/error`.
     pub(crate) fn fail(&mut self, request_id: &str, error_type: &str, body: &[u8]) -> Result<(), Refused> {
         if let Self::Host = self {
@@ -264,6 +288,71 @@ impl Client {
         };
         reply.accepted()
     }
+}
+
+const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
+const ERROR_BODY: &str = "lambda-runtime-function-error-body";
+
+/// A response that is sent as it comes. Dropped, it is cut short.
+#[derive(Debug)]
+pub(crate) enum Streamed {
+    Host(raw::runtime::ResponseStream),
+    Sockets(sockets::Chunked),
+    WasiHttp(wasi_http::Chunked),
+}
+
+impl Streamed {
+    /// Sends some bytes. Over HTTP, a refusal is told at the end.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Refused> {
+        match self {
+            Self::Host(stream) => stream.write(bytes)?,
+            Self::Sockets(chunked) => chunked.write(bytes),
+            Self::WasiHttp(chunked) => chunked.write(bytes),
+        }
+        Ok(())
+    }
+
+    /// Ends it.
+    pub(crate) fn finish(self) -> Result<(), Refused> {
+        match self {
+            Self::Host(stream) => Ok(raw::runtime::ResponseStream::finish(stream)?),
+            other => other.end(&[]),
+        }
+    }
+
+    /// Ends it with an error, which over HTTP is in trailers.
+    pub(crate) fn fail(self, error_type: &str, body: &str) -> Result<(), Refused> {
+        match self {
+            Self::Host(stream) => Ok(raw::runtime::ResponseStream::fail(
+                stream,
+                &function_error(error_type, body.as_bytes()),
+            )?),
+            other => other.end(&[(ERROR_TYPE, error_type), (ERROR_BODY, &base64(body.as_bytes()))]),
+        }
+    }
+
+    fn end(self, trailers: Trailers<'_>) -> Result<(), Refused> {
+        let reply = match self {
+            Self::Host(_) => unreachable!("host functions are called by name"),
+            Self::Sockets(chunked) => chunked.finish(trailers).map_err(|error| Refused::transport(&error)),
+            Self::WasiHttp(chunked) => chunked.finish(trailers).map_err(|error| Refused::transport(&error)),
+        };
+        reply?.accepted().map(drop)
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digit = |bits: u32| char::from(DIGITS[(bits & 63) as usize]);
+    bytes
+        .chunks(3)
+        .flat_map(|group| {
+            let bits = (0..3).fold(0, |bits, at| bits << 8 | u32::from(group.get(at).copied().unwrap_or(0)));
+            let digits = [18, 12, 6, 0].map(|shift| digit(bits >> shift));
+            let used = group.len() + 1;
+            digits.into_iter().take(used).chain(std::iter::repeat_n('=', 4 - used))
+        })
+        .collect()
 }
 
 /// The invocation in an answer to `next`.

@@ -51,6 +51,9 @@ impl<'a> Request<'a> {
     }
 }
 
+/// What ends a body that is sent in chunks.
+pub(crate) type Trailers<'a> = &'a [(&'a str, &'a str)];
+
 /// An answer.
 #[derive(Debug)]
 pub(crate) struct Reply {

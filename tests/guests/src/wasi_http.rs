@@ -3,12 +3,12 @@
 use wasip2::{
     http::{
         outgoing_handler::handle,
-        types::{Fields, IncomingBody, Method, OutgoingBody, OutgoingRequest, Scheme},
+        types::{Fields, FutureIncomingResponse, IncomingBody, Method, OutgoingBody, OutgoingRequest, Scheme},
     },
     io::streams::{OutputStream, StreamError},
 };
 
-use crate::http::{Reply, Request};
+use crate::http::{Reply, Request, Trailers};
 
 /// A server, by host and port.
 #[derive(Debug)]
@@ -17,20 +17,22 @@ pub(crate) struct Authority(pub(crate) String);
 impl Authority {
     /// Sends a request and waits for the answer.
     pub(crate) fn call(&self, request: &Request<'_>) -> Result<Reply, String> {
-        let fields = Fields::new();
-        for (name, value) in request.headers {
-            fields
-                .append(name, value.as_bytes())
-                .map_err(|error| error.to_string())?;
-        }
-        if !request.body.is_empty() {
-            let length = request.body.len().to_string();
-            fields
-                .append("content-length", length.as_bytes())
-                .map_err(|error| error.to_string())?;
-        }
-        let outgoing = OutgoingRequest::new(fields);
-        let method = match request.method {
+        let length = request.body.len().to_string();
+        let length = (!request.body.is_empty()).then_some(("content-length", length.as_str()));
+        let headers: Vec<_> = request.headers.iter().copied().chain(length).collect();
+        let mut chunked = self.send(request.method, request.path, &headers)?;
+        chunked.write(request.body);
+        chunked.finish(&[])
+    }
+
+    /// Begins a request whose body is sent as it comes.
+    pub(crate) fn begin(&self, path: &str, headers: &[(&str, &str)]) -> Result<Chunked, String> {
+        self.send("POST", path, headers)
+    }
+
+    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Result<Chunked, String> {
+        let outgoing = OutgoingRequest::new(fields(headers)?);
+        let method = match method {
             "GET" => Method::Get,
             "POST" => Method::Post,
             other => Method::Other(other.to_owned()),
@@ -38,18 +40,39 @@ impl Authority {
         outgoing.set_method(&method).map_err(|()| "a bad method")?;
         outgoing.set_scheme(Some(&Scheme::Http)).map_err(|()| "a bad scheme")?;
         outgoing.set_authority(Some(&self.0)).map_err(|()| "a bad authority")?;
-        outgoing
-            .set_path_with_query(Some(request.path))
-            .map_err(|()| "a bad path")?;
+        outgoing.set_path_with_query(Some(path)).map_err(|()| "a bad path")?;
         let body = outgoing.body().expect("the body is taken once");
         let response = handle(outgoing, None).map_err(|error| error.to_string())?;
-        // A server that refuses a body for its size answers before it has read it all: the answer counts, not the
-        // failed write.
-        {
-            let stream = body.write().expect("the stream is taken once");
-            let _ = write_all(&stream, request.body);
-        }
-        let _ = OutgoingBody::finish(body, None);
+        let stream = body.write().expect("the stream is taken once");
+        Ok(Chunked { stream, body, response })
+    }
+}
+
+/// A request whose body is sent as it comes. Its fields are dropped in their order.
+#[derive(Debug)]
+pub(crate) struct Chunked {
+    stream: OutputStream,
+    body: OutgoingBody,
+    response: FutureIncomingResponse,
+}
+
+impl Chunked {
+    /// Sends a piece. A server that refuses a body for its size answers before it has read it all: the answer counts,
+    /// not the failed write.
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        let _ = write_all(&self.stream, bytes);
+    }
+
+    /// Ends the body and waits for the answer.
+    pub(crate) fn finish(self, trailers: Trailers<'_>) -> Result<Reply, String> {
+        let Self { stream, body, response } = self;
+        drop(stream);
+        let trailers = if trailers.is_empty() {
+            None
+        } else {
+            Some(fields(trailers)?)
+        };
+        let _ = OutgoingBody::finish(body, trailers);
         response.subscribe().block();
         let response = response
             .get()
@@ -68,6 +91,16 @@ impl Authority {
             body: read_all(&body)?,
         })
     }
+}
+
+fn fields(headers: &[(&str, &str)]) -> Result<Fields, String> {
+    let fields = Fields::new();
+    for (name, value) in headers {
+        fields
+            .append(name, value.as_bytes())
+            .map_err(|error| error.to_string())?;
+    }
+    Ok(fields)
 }
 
 fn write_all(stream: &OutputStream, mut bytes: &[u8]) -> Result<(), StreamError> {

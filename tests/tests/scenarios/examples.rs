@@ -1,5 +1,6 @@
 //! The examples: functions and extensions as one would write them, on the official clients and on the guest SDK.
 
+use lambox::{FailureCause, HttpPrelude, HttpPreludeReader, ResponseStream, StreamEnd};
 use lambox_tests::{FunctionBuilderExt as _, component, function, simulator, within};
 
 const FUNCTIONS: [&str; 4] = ["hello", "hello-sdk", "hello-sdk.p1", "hello-handler"];
@@ -69,6 +70,108 @@ async fn every_extension_goes_with_every_function() {
     for task in tasks {
         within(task).await.expect("the scenario goes as it should");
     }
+}
+
+/// Reads a streamed response: its prelude, the body behind it, how it ended.
+async fn streamed(mut stream: ResponseStream) -> (HttpPrelude, String, StreamEnd) {
+    let head = within(stream.head()).await.expect("it is answered");
+    assert!(head.is_streamed);
+    assert_eq!(head.content_type.as_deref(), Some(HttpPrelude::CONTENT_TYPE));
+    let mut reader = HttpPreludeReader::default();
+    let (prelude, body) = loop {
+        let chunk = within(stream.chunk()).await.expect("it has a prelude");
+        if let Some(read) = reader.push(chunk).expect("it is well formed") {
+            break read;
+        }
+    };
+    let mut body = body.to_vec();
+    while let Some(chunk) = within(stream.chunk()).await {
+        body.extend_from_slice(&chunk);
+    }
+    let end = within(stream.end()).await.expect("it ends");
+    (prelude, String::from_utf8(body).expect("it is text"), end)
+}
+
+/// What is common to the two streaming examples, and the source of the second built natively.
+async fn counts(begin: impl Fn(&'static str) -> ResponseStream, last_words: &str, end: StreamEnd) {
+    let (prelude, body, complete) = streamed(begin(r#"{"lines":3}"#)).await;
+    assert_eq!(
+        prelude,
+        HttpPrelude {
+            status_code: 200,
+            headers: vec![("content-type".to_owned(), "text/plain".to_owned())],
+            cookies: vec!["counted=yes".to_owned()],
+        }
+    );
+    assert_eq!((body.as_str(), complete), ("1\n2\n3\n", StreamEnd::Complete));
+    let (_, body, failed) = streamed(begin(r#"{"lines":2,"fail":true}"#)).await;
+    assert_eq!((body.as_str(), failed), (format!("1\n2\n{last_words}").as_str(), end));
+    for (event, what) in [(r#"{"lines":0}"#, "nothing to count"), ("{}", "lines")] {
+        let mut stream = begin(event);
+        let payload = within(stream.chunk()).await.expect("an error has a payload");
+        let payload = String::from_utf8_lossy(&payload).into_owned();
+        assert!(payload.contains("errorMessage") && payload.contains(what), "{payload}");
+        let end = within(stream.end()).await.expect("it ends");
+        assert!(
+            matches!(&end, StreamEnd::Error(error) if error.cause == FailureCause::Handler),
+            "{end:?}"
+        );
+    }
+}
+
+/// What the official client tells of a stream that breaks off: not in trailers, but as the last bytes of the body.
+const LAST_WORDS: &str =
+    "Lambda-Runtime-Function-Error-Type: Runtime.StreamError\r\nLambda-Runtime-Function-Error-Body: ";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_official_runtime_streams_with_its_prelude() {
+    let stage = function("streaming").stage();
+    let begin = |event| {
+        let environment = &stage.environment;
+        environment.invoke_with_response_stream(event).expect("it is taken")
+    };
+    // "user body write aborted" in base64.
+    let last_words = format!("{LAST_WORDS}dXNlciBib2R5IHdyaXRlIGFib3J0ZWQ=\r\n");
+    counts(begin, &last_words, StreamEnd::Complete).await;
+    let whole = within(stage.environment.invoke(r#"{"lines":1}"#)).await;
+    let whole = whole.expect("the environment lives");
+    assert!(whole.payload().ends_with(b"\0\0\0\0\0\0\0\x001\n"), "{whole:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_guest_of_the_sdk_streams_with_its_prelude() {
+    let stage = function("streaming-sdk").stage();
+    let begin = |event| {
+        let environment = &stage.environment;
+        environment.invoke_with_response_stream(event).expect("it is taken")
+    };
+    let failed = StreamEnd::Failed {
+        error_type: Some("alloc::boxed::Box<dyn core::error::Error + core::marker::Send + core::marker::Sync>".into()),
+        body: r#"{"errorType":"alloc::boxed::Box<dyn core::error::Error + core::marker::Send + core::marker::Sync>","errorMessage":"lost count"}"#.into(),
+    };
+    counts(begin, "", failed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_source_streams_natively() {
+    let function = simulator().function("native").native_runtime().build();
+    let environment = function.expect("it is well configured").environment();
+    let address = "127.0.0.1:0".parse().expect("an address");
+    let address = within(environment.listen(address)).await.expect("a port is free");
+    let begin = |event| environment.invoke_with_response_stream(event).expect("it is taken");
+    let first = begin(r#"{"lines":1}"#);
+    within(environment.wait_for_phase(lambox::Phase::Init)).await;
+    let _runtime = tokio::process::Command::new(env!("CARGO_BIN_EXE_streaming-sdk-native"))
+        .env_clear()
+        .envs(environment.runtime_variables(address))
+        .stdin(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("it was built with this test");
+    assert_eq!(streamed(first).await.1, "1\n");
+    // "lost count" with its type, in base64.
+    let told = "YWxsb2M6OmJveGVkOjpCb3g8ZHluIGNvcmU6OmVycm9yOjpFcnJvciArIGNvcmU6Om1hcmtlcjo6U2VuZCArIGNvcmU6Om1hcmtlcjo6U3luYz46IGxvc3QgY291bnQ=";
+    counts(begin, &format!("{LAST_WORDS}{told}\r\n"), StreamEnd::Complete).await;
 }
 
 #[test]

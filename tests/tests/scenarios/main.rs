@@ -14,4 +14,5 @@ mod memory;
 mod native;
 mod official;
 mod parity;
+mod streaming;
 mod timeouts;

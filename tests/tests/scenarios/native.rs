@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use insta::assert_snapshot;
-use lambox::{ExecutionEnvironment, FunctionBuilder, InvokeRequest, Phase};
+use lambox::{ExecutionEnvironment, FailureCause, FunctionBuilder, InvokeRequest, Phase, StreamEnd};
 use lambox_tests::{
     Connection, FunctionBuilderExt as _, Transport, over, request_id, same_over_all, simulator, within,
 };
@@ -97,6 +97,81 @@ async fn a_runtime_that_attaches_gets_its_invocation_with_all_that_belongs_to_it
     runtime.call("POST", &response(2), &[], "3").await;
     runtime.send("GET", NEXT, &[], "").await;
     assert_eq!(within(pending).await.expect("the environment lives").payload(), "3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_native_runtime_streams_on_a_connection_that_it_closes_or_keeps() {
+    let (environment, address) = listening(native()).await;
+    let mut next = Connection::open(address).await;
+    for (number, framing, pieces, last, end) in [
+        (
+            1,
+            "Transfer-Encoding: chunked",
+            ["2\r\nab\r\n", "1\r\nc\r\n"],
+            "0\r\n\r\n",
+            StreamEnd::Complete,
+        ),
+        (
+            2,
+            "Transfer-Encoding: chunked",
+            ["2\r\nab\r\n", "1\r\nc\r\n"],
+            "0\r\nLambda-Runtime-Function-Error-Type: Mine\r\nLambda-Runtime-Function-Error-Body: e30=\r\n\r\n",
+            StreamEnd::Failed {
+                error_type: Some("Mine".into()),
+                body: "{}".into(),
+            },
+        ),
+        (3, "Content-Length: 3", ["ab", "c"], "", StreamEnd::Complete),
+    ] {
+        let mut stream = environment
+            .invoke_with_response_stream(numbered(number, "1"))
+            .expect("it is taken");
+        if number == 1 {
+            next.send("GET", NEXT, &[], "").await;
+        }
+        assert_eq!(next.receive().await.status, 200);
+        let mut runtime = Connection::open(address).await;
+        let head = format!(
+            "POST {} HTTP/1.1\r\nHost: lambda\r\nLambda-Runtime-Function-Response-Mode: streaming\r\n{framing}\r\n\r\n",
+            response(number)
+        );
+        runtime.send_bytes(head).await;
+        assert!(
+            within(stream.head()).await.expect("it begins").is_streamed,
+            "before the first byte"
+        );
+        // Each piece is there before the next is sent.
+        for (piece, text) in pieces.into_iter().zip(["ab", "c"]) {
+            runtime.send_bytes(piece).await;
+            assert_eq!(within(stream.chunk()).await.as_deref(), Some(text.as_bytes()));
+        }
+        runtime.send_bytes(last).await;
+        assert_eq!(runtime.receive().await.status, 202);
+        assert_eq!(within(stream.chunk()).await, None);
+        assert_eq!(within(stream.end()).await, Ok(end));
+        next.send("GET", NEXT, &[], "").await;
+        within(stream.result()).await.expect("the environment lives");
+    }
+    // A connection that breaks off is a response cut short.
+    let mut stream = environment
+        .invoke_with_response_stream(numbered(4, "1"))
+        .expect("it is taken");
+    assert_eq!(next.receive().await.status, 200);
+    let mut runtime = Connection::open(address).await;
+    let head = format!(
+        "POST {} HTTP/1.1\r\nHost: lambda\r\nLambda-Runtime-Function-Response-Mode: streaming\r\n\
+         Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n",
+        response(4)
+    );
+    runtime.send_bytes(head).await;
+    assert_eq!(within(stream.chunk()).await.as_deref(), Some(&b"ab"[..]));
+    drop(runtime);
+    assert_eq!(within(stream.chunk()).await, None);
+    let end = within(stream.end()).await.expect("the environment lives");
+    assert!(
+        matches!(&end, StreamEnd::Cut(error) if error.cause == FailureCause::TruncatedResponse),
+        "{end:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

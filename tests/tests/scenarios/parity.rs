@@ -13,14 +13,14 @@
 //! | `get_registered_extensions`, `extension_count` | `wait_for` with `Lifecycle::extensions`; `wait_for_extension` |
 //! | `wait_for_extensions_ready`, `are_extensions_ready` | the invocation is over then: awaiting it; `wait_for_frozen` |
 //! | `get_extension_overhead_ms` | `Report::extension_overhead` |
-//! | `freeze_mode`, `is_frozen`, `wait_for_frozen`, `freeze_epoch` | always; `is_frozen`, `wait_for_frozen` |
+//! | `freeze_mode`, `is_frozen`, `wait_for_frozen`, `freeze_epoch` | always; `is_frozen`, `wait_for_frozen`, `freezes`, `wait_for_frozen_since` |
 //! | `enable_telemetry_capture`, `get_telemetry_events`, `…_by_type`, `clear_telemetry_events` | always: `InvokeResult::events`, `take_log`, `FunctionBuilder::log_sink` |
 //! | `wait_for` with a condition | `wait_for` with a condition of the rules' state, without polling |
-//! | `graceful_shutdown`, `shutdown` | `shutdown`, dropping it |
+//! | `graceful_shutdown` with a reason, `shutdown` | `shutdown_with`, `shutdown`; dropping it |
 //! | `spawn_process`, `register_freeze_pid` | no process: the guest is a component |
 
 use lambox::lifecycle::Exit;
-use lambox::{FailureCause, InvokeRequest, LogSource, Phase, PlatformEvent, Status};
+use lambox::{FailureCause, InvokeRequest, LogSource, Phase, PlatformEvent, ShutdownReason, Status};
 use lambox_tests::{FunctionBuilderExt as _, Transport, over, request_id, same_over_all, within};
 use serde_json::Value;
 
@@ -96,6 +96,61 @@ async fn phases_and_freezing_are_waited_for() {
         assert!(result.report().expect("it has a report").extension_overhead.is_some());
         within(environment.shutdown()).await;
         assert_eq!(environment.phase(), Phase::Ended);
+        String::new()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_waits_until_the_environment_is_frozen_again() {
+    same_over_all(|transport| async move {
+        let stage = over(transport, "echo").stage();
+        let environment = &stage.environment;
+        assert_eq!(environment.freezes(), 0);
+        let pending = environment.begin("1").expect("it is taken");
+        assert!(within(environment.wait_for_frozen_since(0)).await);
+        assert!(within(pending).await.expect("the environment lives").is_success());
+        let before = environment.freezes();
+        assert_eq!(before, 1);
+        let again = within(environment.invoke("2")).await.expect("the environment lives");
+        assert!(again.is_success());
+        assert!(within(environment.wait_for_frozen_since(before)).await);
+        assert_eq!(environment.freezes(), before + 1);
+        within(environment.shutdown()).await;
+        assert!(
+            !within(environment.wait_for_frozen_since(before + 1)).await,
+            "it ended without"
+        );
+        String::new()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn extensions_are_told_the_reason_of_a_shutdown() {
+    same_over_all(|transport| async move {
+        for reason in [
+            ShutdownReason::Spindown,
+            ShutdownReason::Timeout,
+            ShutdownReason::Failure,
+        ] {
+            let mut stage = over(transport, "echo").guest_extension("ext-slow").stage();
+            assert!(stage.invoke_silently("1").await.is_success());
+            within(stage.environment.shutdown_with(reason)).await;
+            let told = format!("SHUTDOWN {}", reason.as_str());
+            let log = stage.environment.take_log();
+            let line = log.iter().find_map(|entry| match &entry.source {
+                LogSource::Extension(_, line) => {
+                    let line = String::from_utf8_lossy(line).into_owned();
+                    line.contains("SHUTDOWN").then_some(line)
+                }
+                _ => None,
+            });
+            assert!(
+                line.as_ref().is_some_and(|line| line.contains(&told)),
+                "{told:?} in {line:?}"
+            );
+        }
         String::new()
     })
     .await;

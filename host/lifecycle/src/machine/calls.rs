@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use super::crew::{Crew, identifier};
-use super::extension::Standing;
+use super::crew::{Crew, Main, identifier};
+use super::extension::Subscription;
 use super::failure::Failure;
 use super::runtime::{Next, Runtime};
 use super::shutdown::Afterwards;
-use super::{Lifecycle, State};
+use super::{Classic, Machine, State};
 use crate::{
     Answer, BodyError, ErrorReport, ExtensionCall, GivenIdentifier, Reading, RegisterBody, Rejection, RuntimeCall,
     ShutdownReason, Ticket,
 };
 
-impl Lifecycle {
+impl Classic {
     pub(super) fn runtime_call(&mut self, reading: Reading, state: State, ticket: Ticket, call: RuntimeCall) -> State {
         match state {
             State::Init(mut crew, init) => match call {
@@ -41,6 +41,8 @@ impl Lifecycle {
                 }
                 call @ (RuntimeCall::ResponseHead { .. }
                 | RuntimeCall::ResponseBody { .. }
+                | RuntimeCall::ResponseChunk { .. }
+                | RuntimeCall::ResponseEnd { .. }
                 | RuntimeCall::Response { .. }
                 | RuntimeCall::Error { .. }) => {
                     self.refuse_runtime(&crew.runtime, ticket, &call);
@@ -57,6 +59,8 @@ impl Lifecycle {
                     }
                     call @ (RuntimeCall::ResponseHead { .. }
                     | RuntimeCall::ResponseBody { .. }
+                    | RuntimeCall::ResponseChunk { .. }
+                    | RuntimeCall::ResponseEnd { .. }
                     | RuntimeCall::Response { .. }
                     | RuntimeCall::Error { .. }
                     | RuntimeCall::InitError { .. }) => self.refuse_runtime(&crew.runtime, ticket, &call),
@@ -74,8 +78,14 @@ impl Lifecycle {
                         let head = (request_id, mode, content_type);
                         self.response_head(reading, &mut crew, &mut invoke, ticket, head);
                     }
-                    RuntimeCall::ResponseBody { head, body } => {
-                        self.response_body(reading, &mut crew, &mut invoke, ticket, (head, body));
+                    RuntimeCall::ResponseBody { head, body, failed } => {
+                        self.response_body(reading, &mut crew, &mut invoke, ticket, (head, body, failed));
+                    }
+                    RuntimeCall::ResponseChunk { head, data } => {
+                        self.response_chunk(reading, &mut crew, &mut invoke, ticket, (head, data));
+                    }
+                    RuntimeCall::ResponseEnd { head, end } => {
+                        self.response_end(reading, &mut crew, &mut invoke, ticket, (head, end));
                     }
                     RuntimeCall::Response {
                         request_id,
@@ -109,6 +119,8 @@ impl Lifecycle {
                     }
                     call @ (RuntimeCall::ResponseHead { .. }
                     | RuntimeCall::ResponseBody { .. }
+                    | RuntimeCall::ResponseChunk { .. }
+                    | RuntimeCall::ResponseEnd { .. }
                     | RuntimeCall::Response { .. }
                     | RuntimeCall::Error { .. }) => self.refuse_runtime(&crew.runtime, ticket, &call),
                 }
@@ -130,12 +142,14 @@ impl Lifecycle {
         let to = match call {
             RuntimeCall::ResponseHead { .. }
             | RuntimeCall::ResponseBody { .. }
+            | RuntimeCall::ResponseChunk { .. }
+            | RuntimeCall::ResponseEnd { .. }
             | RuntimeCall::Response { .. }
             | RuntimeCall::Error { .. } => return self.answer(ticket, Err(Rejection::InvalidRequestId)),
             RuntimeCall::Next => "Ready",
             RuntimeCall::InitError { .. } => "InitError",
         };
-        let from = runtime.name();
+        let from = runtime.state();
         self.answer(ticket, Err(Rejection::RuntimeStateTransition { from, to }));
     }
 
@@ -171,8 +185,10 @@ impl Lifecycle {
                     wants_account_id,
                     identifier,
                 } => {
-                    let answer = check_registration(name, body)
-                        .and_then(|(name, body)| self.register(&mut crew, name, &body, wants_account_id, identifier));
+                    let answer = check_registration(name, body).and_then(|(name, body)| {
+                        let asked = (wants_account_id, identifier);
+                        self.register(&mut crew, name, &body, asked, Subscription::parse)
+                    });
                     self.answer(ticket, answer);
                     self.continue_init(reading, crew, init)
                 }
@@ -226,13 +242,13 @@ impl Lifecycle {
                 }
                 ExtensionCall::InitError { identifier, report } => {
                     match self.extension_init_error(&mut crew, ticket, identifier, report) {
-                        Some(failure) => self.fail_invoke(reading, crew, &invoke, failure),
+                        Some(failure) => self.fail_invoke(reading, crew, invoke, failure),
                         None => State::Invoke(crew, invoke),
                     }
                 }
                 ExtensionCall::ExitError { identifier, report } => {
                     match self.extension_exit_error(&mut crew, ticket, identifier, report) {
-                        Some(failure) => self.fail_invoke(reading, crew, &invoke, failure),
+                        Some(failure) => self.fail_invoke(reading, crew, invoke, failure),
                         None => State::Invoke(crew, invoke),
                     }
                 }
@@ -240,16 +256,9 @@ impl Lifecycle {
             State::Shutdown(mut crew, shutdown) => {
                 match call {
                     ExtensionCall::Register { name, body, .. } => self.refuse_registration(ticket, name, body),
-                    ExtensionCall::Next { identifier } => match crew.identify(identifier, true) {
-                        Err(rejection) => self.answer(ticket, Err(rejection)),
-                        Ok(extension) => {
-                            let had_shutdown = matches!(extension.standing, Standing::Leaving(_));
-                            match extension.next(ticket) {
-                                Err(rejection) => self.answer(ticket, Err(rejection)),
-                                Ok(()) => self.next_in_shutdown(extension, had_shutdown, &shutdown),
-                            }
-                        }
-                    },
+                    ExtensionCall::Next { identifier } => {
+                        self.next_in_shutdown(&mut crew, ticket, identifier, &shutdown);
+                    }
                     // What fails is ended already; it is given the time it has to exit by itself.
                     ExtensionCall::InitError { identifier, report } => {
                         self.extension_init_error(&mut crew, ticket, identifier, report);
@@ -262,15 +271,22 @@ impl Lifecycle {
             }
         }
     }
+}
 
-    fn refuse_registration(&mut self, ticket: Ticket, name: Option<Arc<str>>, body: Result<RegisterBody, String>) {
+impl<S> Machine<S> {
+    pub(super) fn refuse_registration(
+        &mut self,
+        ticket: Ticket,
+        name: Option<Arc<str>>,
+        body: Result<RegisterBody, String>,
+    ) {
         let rejection = check_registration(name, body)
             .err()
             .unwrap_or(Rejection::RegistrationClosed);
         self.answer(ticket, Err(rejection));
     }
 
-    fn extension_next(&mut self, crew: &mut Crew, ticket: Ticket, identifier: GivenIdentifier) {
+    pub(super) fn extension_next<R: Main>(&mut self, crew: &mut Crew<R>, ticket: Ticket, identifier: GivenIdentifier) {
         if let Err(rejection) = crew
             .identify(identifier, true)
             .and_then(|extension| extension.next(ticket))
@@ -280,9 +296,9 @@ impl Lifecycle {
     }
 
     /// `init/error`: the failure, if it is a first one.
-    fn extension_init_error(
+    pub(super) fn extension_init_error<R: Main>(
         &mut self,
-        crew: &mut Crew,
+        crew: &mut Crew<R>,
         ticket: Ticket,
         identifier: GivenIdentifier,
         report: Result<ErrorReport, BodyError>,
@@ -299,9 +315,9 @@ impl Lifecycle {
     }
 
     /// `exit/error`: the failure, if it is a first one.
-    fn extension_exit_error(
+    pub(super) fn extension_exit_error<R: Main>(
         &mut self,
-        crew: &mut Crew,
+        crew: &mut Crew<R>,
         ticket: Ticket,
         identifier: GivenIdentifier,
         report: Result<ErrorReport, BodyError>,
@@ -337,7 +353,7 @@ impl Lifecycle {
 }
 
 /// The rejection of an identifier while nobody is registered.
-fn nobody(given: GivenIdentifier, named: bool) -> Rejection {
+pub(super) fn nobody(given: GivenIdentifier, named: bool) -> Rejection {
     match identifier(given) {
         Ok(identifier) => Rejection::UnknownIdentifier {
             named: named.then_some(identifier),
@@ -347,7 +363,7 @@ fn nobody(given: GivenIdentifier, named: bool) -> Rejection {
 }
 
 /// What can be found wrong with a registration before it is known who registers.
-fn check_registration(
+pub(super) fn check_registration(
     name: Option<Arc<str>>,
     body: Result<RegisterBody, String>,
 ) -> Result<(Arc<str>, RegisterBody), Rejection> {
@@ -372,7 +388,7 @@ fn posted_type(report: Result<ErrorReport, BodyError>) -> Result<Arc<str>, Rejec
         .ok_or(Rejection::MissingErrorType)
 }
 
-fn refuse_body(error: BodyError) -> Rejection {
+pub(super) fn refuse_body(error: BodyError) -> Rejection {
     match error {
         BodyError::TooLarge => Rejection::TooLarge,
         BodyError::Truncated => Rejection::Truncated,

@@ -7,18 +7,45 @@ use super::runtime::Runtime;
 use crate::limits::MAX_EXTENSIONS;
 use crate::{Config, Effect, Exit, GivenIdentifier, Program, Rejection, Ticket};
 
+/// The runtime's program, whatever calls it makes.
+pub(super) trait Main {
+    /// One that was not started.
+    fn new() -> Self;
+
+    /// The state's name as the service spells it.
+    fn name(&self) -> &'static str;
+
+    /// Whether it has yet to be started.
+    fn is_new(&self) -> bool;
+
+    /// It is started.
+    fn start(&mut self);
+
+    /// Whether it runs.
+    fn is_alive(&self) -> bool;
+
+    /// Whether it has called `next`, which closes the registration of extensions, or is not going to.
+    fn closes_registration(&self) -> bool;
+
+    /// It is gone: the calls that wait are handed out.
+    fn end(&mut self) -> impl Iterator<Item = Ticket>;
+
+    /// The client of `ticket` went away. The state that its call brought about stays.
+    fn hang_up(&mut self, ticket: Ticket);
+}
+
 /// Runtime and extensions: the external ones in the order of the configuration, then the internal ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Crew {
-    pub(super) runtime: Runtime,
+pub(super) struct Crew<R = Runtime> {
+    pub(super) runtime: R,
     pub(super) extensions: Vec<Extension>,
 }
 
-impl Crew {
+impl<R: Main> Crew<R> {
     /// A crew of which the external extensions count as launched and the runtime does not.
     pub(super) fn launched(config: &Config) -> Self {
         Self {
-            runtime: Runtime::NotStarted,
+            runtime: R::new(),
             extensions: config
                 .extensions
                 .iter()
@@ -67,7 +94,7 @@ impl Crew {
         };
         match program {
             Program::Runtime => {
-                self.runtime.end().into_tickets().for_each(&mut refuse);
+                self.runtime.end().for_each(&mut refuse);
                 for extension in &mut self.extensions {
                     match extension.origin {
                         Origin::Internal => {

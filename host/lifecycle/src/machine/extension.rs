@@ -12,6 +12,9 @@ pub(super) struct Subscription {
     pub(super) shutdown: bool,
 }
 
+/// Reads the events that an extension asks for, as far as environments of a kind offer them.
+pub(super) type Offered = fn(&[String], Origin) -> Result<Subscription, Rejection>;
+
 impl Subscription {
     /// Reads the events as spelled.
     pub(super) fn parse(events: &[String], origin: Origin) -> Result<Self, Rejection> {
@@ -154,10 +157,15 @@ impl Extension {
     }
 
     /// An external extension registers.
-    pub(super) fn register(&mut self, identifier: ExtensionIdentifier, body: &RegisterBody) -> Result<(), Rejection> {
+    pub(super) fn register(
+        &mut self,
+        identifier: ExtensionIdentifier,
+        body: &RegisterBody,
+        offered: Offered,
+    ) -> Result<(), Rejection> {
         match &self.standing {
             Standing::Started => {
-                let events = Subscription::parse(&body.events, self.origin)?;
+                let events = offered(&body.events, self.origin)?;
                 self.standing = Standing::Registered(Member { identifier, events });
                 Ok(())
             }

@@ -30,14 +30,16 @@ pub(super) enum Failure {
     ExtensionInit { name: Arc<str>, error_type: Arc<str> },
     /// An extension reported that it is about to exit.
     ExtensionError { name: Arc<str>, error_type: Arc<str> },
+    /// The handler failed after its streamed response had begun.
+    MidStream(ErrorReport),
     /// The response is over the limit.
     ResponseTooLarge,
     /// The response's mode is unknown.
     InvalidResponseMode,
     /// The response was cut short.
     TruncatedResponse,
-    /// The environment is shut down.
-    Shutdown,
+    /// The environment is shut down, for this reason.
+    Shutdown(ShutdownReason),
 }
 
 impl Failure {
@@ -56,9 +58,9 @@ impl Failure {
     pub(super) const fn status(&self) -> Status {
         match self {
             // The function did its part: its error is a response like any other.
-            Self::Handler(_) => Status::Success,
+            Self::Handler(_) | Self::MidStream(_) => Status::Success,
             Self::Timeout => Status::Timeout,
-            Self::Shutdown
+            Self::Shutdown(_)
             | Self::RuntimeExit(Exit::HostFault(_))
             | Self::ExtensionExit {
                 exit: Exit::HostFault(_),
@@ -78,7 +80,7 @@ impl Failure {
     /// The error type that telemetry and REPORT give.
     pub(super) fn reported_type(&self) -> Option<Cow<'static, str>> {
         match self {
-            Self::Handler(_) | Self::Timeout => None,
+            Self::Handler(_) | Self::MidStream(_) | Self::Timeout => None,
             Self::Init(_)
             | Self::RuntimeExit(_)
             | Self::ExtensionExit { .. }
@@ -87,14 +89,16 @@ impl Failure {
             | Self::ResponseTooLarge
             | Self::InvalidResponseMode
             | Self::TruncatedResponse
-            | Self::Shutdown => Some(self.error_type()),
+            | Self::Shutdown(_) => Some(self.error_type()),
         }
     }
 
     /// The platform's error type.
     pub(super) fn error_type(&self) -> Cow<'static, str> {
         match self {
-            Self::Handler(report) | Self::Init(report) => known_error_type(report.error_type.as_deref()),
+            Self::Handler(report) | Self::Init(report) | Self::MidStream(report) => {
+                known_error_type(report.error_type.as_deref())
+            }
             Self::Timeout => "Sandbox.Timedout".into(),
             Self::RuntimeExit(Exit::LaunchFailed(_)) => "Runtime.InvalidEntrypoint".into(),
             Self::RuntimeExit(Exit::Status(_) | Exit::Signal(_) | Exit::OutOfMemory) => "Runtime.ExitError".into(),
@@ -111,7 +115,7 @@ impl Failure {
             Self::ResponseTooLarge => "Function.ResponseSizeTooLarge".into(),
             Self::InvalidResponseMode => "Runtime.InvalidResponseModeHeader".into(),
             Self::TruncatedResponse => "Runtime.TruncatedResponse".into(),
-            Self::Shutdown
+            Self::Shutdown(_)
             | Self::RuntimeExit(Exit::HostFault(_))
             | Self::ExtensionExit {
                 exit: Exit::HostFault(_),
@@ -124,13 +128,14 @@ impl Failure {
     pub(super) const fn shutdown_reason(&self) -> ShutdownReason {
         match self {
             Self::Timeout => ShutdownReason::Timeout,
-            Self::Shutdown => ShutdownReason::Spindown,
+            Self::Shutdown(reason) => *reason,
             Self::Handler(_)
             | Self::Init(_)
             | Self::RuntimeExit(_)
             | Self::ExtensionExit { .. }
             | Self::ExtensionInit { .. }
             | Self::ExtensionError { .. }
+            | Self::MidStream(_)
             | Self::ResponseTooLarge
             | Self::InvalidResponseMode
             | Self::TruncatedResponse => ShutdownReason::Failure,
@@ -168,6 +173,14 @@ impl Failure {
             Self::ExtensionError { name, error_type } => {
                 (default(&error_type), None, FailureCause::ExtensionError { name })
             }
+            Self::MidStream(report) => (
+                Bytes::new(),
+                None,
+                FailureCause::MidStream {
+                    error_type: report.error_type,
+                    body: report.body,
+                },
+            ),
             Self::ResponseTooLarge => (
                 payload(
                     &error_type,
@@ -184,7 +197,7 @@ impl Failure {
                 None,
                 FailureCause::TruncatedResponse,
             ),
-            Self::Shutdown => (
+            Self::Shutdown(_) => (
                 default("Execution environment was shut down"),
                 None,
                 FailureCause::Shutdown,
@@ -193,6 +206,7 @@ impl Failure {
         Outcome {
             request_id,
             payload,
+            streamed: false,
             content_type,
             error: Some(FunctionError { error_type, cause }),
         }

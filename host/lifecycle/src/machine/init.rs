@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::crew::Crew;
-use super::extension::{Extension, Member, Origin, Standing, Subscription};
+use super::crew::{Crew, Main};
+use super::extension::{Extension, Member, Offered, Origin, Standing};
 use super::failure::Failure;
 use super::invoke::{Assignment, Closing, billed};
 use super::runtime::Runtime;
 use super::shutdown::Afterwards;
-use super::{Lifecycle, State};
+use super::{Classic, Machine, State};
 use crate::limits::{INIT_TIMEOUT, MAX_EXTENSIONS, MAX_INIT_TIMEOUT, PROVISIONED_INIT_TIMEOUT};
 use crate::{
     Answer, Config, Effect, Exit, ExtensionIdentifier, InitPhase, InitType, Invocation, PlatformEvent, Program,
@@ -58,7 +58,7 @@ pub(super) fn init_budget(config: &Config, phase: InitPhase) -> Duration {
     }
 }
 
-impl Lifecycle {
+impl Classic {
     pub(super) fn begin_init(
         &mut self,
         reading: Reading,
@@ -75,7 +75,7 @@ impl Lifecycle {
                 phase,
             },
         );
-        let mut crew = Box::new(Crew::launched(&self.config));
+        let mut crew = Box::new(Crew::<Runtime>::launched(&self.config));
         let init = Init {
             phase,
             began: reading.now,
@@ -101,56 +101,6 @@ impl Lifecycle {
         State::Init(crew, init)
     }
 
-    /// The runtime is started when every external extension has registered.
-    fn start_runtime_if_due(&mut self, crew: &mut Crew) {
-        let all_registered = crew.extensions.iter().all(|extension| extension.member().is_some());
-        if crew.runtime == Runtime::NotStarted && all_registered {
-            crew.runtime = Runtime::Started;
-            self.effects.push_back(Effect::Start(Program::Runtime));
-        }
-    }
-
-    /// A registration during an initialisation, of which name and body have been found in order.
-    pub(super) fn register(
-        &mut self,
-        crew: &mut Crew,
-        name: Arc<str>,
-        body: &RegisterBody,
-        wants_account_id: bool,
-        identifier: ExtensionIdentifier,
-    ) -> Result<Answer, Rejection> {
-        // The runtime's first `next` closes registration.
-        match crew.runtime {
-            Runtime::NotStarted | Runtime::Started => {}
-            Runtime::InitError
-            | Runtime::Ready(_)
-            | Runtime::Running
-            | Runtime::Responding(_)
-            | Runtime::Misresponded
-            | Runtime::ResponseSent
-            | Runtime::Exited => return Err(Rejection::RegistrationClosed),
-        }
-        if let Some(extension) = crew.extensions.iter_mut().find(|extension| extension.name == name) {
-            match extension.origin {
-                Origin::External => extension.register(identifier, body)?,
-                Origin::Internal => return Err(Rejection::AlreadyRegistered),
-            }
-        } else if crew.extensions.len() >= MAX_EXTENSIONS {
-            return Err(Rejection::TooManyExtensions);
-        } else {
-            let events = Subscription::parse(&body.events, Origin::Internal)?;
-            crew.extensions
-                .push(Extension::internal(name, Member { identifier, events }));
-        }
-        Ok(Answer::Registered(Registration {
-            identifier,
-            function_name: Arc::clone(&self.config.function_name),
-            function_version: Arc::clone(&self.config.function_version),
-            handler: Arc::clone(&self.config.handler),
-            account_id: wants_account_id.then(|| Arc::clone(&self.config.account_id)),
-        }))
-    }
-
     /// Goes on with an initialisation after a call: starts the runtime, tells that it is done, or ends the phase.
     pub(super) fn continue_init(&mut self, reading: Reading, mut crew: Box<Crew>, mut init: Init) -> State {
         self.start_runtime_if_due(&mut crew);
@@ -168,7 +118,7 @@ impl Lifecycle {
         if !all_ready {
             return State::Init(crew, init);
         }
-        self.report_init(reading.now, &crew, &init, None);
+        self.report_init(reading.now, &crew.extensions, (init.phase, init.began), None);
         let took = reading.now.since(init.began);
         match init.invocation {
             None => {
@@ -201,7 +151,7 @@ impl Lifecycle {
         if !init.runtime_done {
             self.init_runtime_done(ended, init.phase, failure.status(), failure.reported_type());
         }
-        self.report_init(ended, &crew, &init, Some(&failure));
+        self.report_init(ended, &crew.extensions, (init.phase, init.began), Some(&failure));
         match (init.phase, init.invocation) {
             (InitPhase::Init, Some(invocation)) => {
                 self.begin_shutdown(reading, crew, ShutdownReason::Failure, Afterwards::Repeat(invocation))
@@ -262,8 +212,53 @@ impl Lifecycle {
             extension_overhead: None,
         })
     }
+}
 
-    fn init_runtime_done(
+impl<S> Machine<S> {
+    /// The runtime is started when every external extension has registered.
+    pub(super) fn start_runtime_if_due<R: Main>(&mut self, crew: &mut Crew<R>) {
+        let all_registered = crew.extensions.iter().all(|extension| extension.member().is_some());
+        if crew.runtime.is_new() && all_registered {
+            crew.runtime.start();
+            self.effects.push_back(Effect::Start(Program::Runtime));
+        }
+    }
+
+    /// A registration during an initialisation, of which name and body have been found in order.
+    pub(super) fn register<R: Main>(
+        &mut self,
+        crew: &mut Crew<R>,
+        name: Arc<str>,
+        body: &RegisterBody,
+        (wants_account_id, identifier): (bool, ExtensionIdentifier),
+        offered: Offered,
+    ) -> Result<Answer, Rejection> {
+        // The runtime's first `next` closes registration.
+        if crew.runtime.closes_registration() {
+            return Err(Rejection::RegistrationClosed);
+        }
+        if let Some(extension) = crew.extensions.iter_mut().find(|extension| extension.name == name) {
+            match extension.origin {
+                Origin::External => extension.register(identifier, body, offered)?,
+                Origin::Internal => return Err(Rejection::AlreadyRegistered),
+            }
+        } else if crew.extensions.len() >= MAX_EXTENSIONS {
+            return Err(Rejection::TooManyExtensions);
+        } else {
+            let events = offered(&body.events, Origin::Internal)?;
+            crew.extensions
+                .push(Extension::internal(name, Member { identifier, events }));
+        }
+        Ok(Answer::Registered(Registration {
+            identifier,
+            function_name: Arc::clone(&self.config.function_name),
+            function_version: Arc::clone(&self.config.function_version),
+            handler: Arc::clone(&self.config.handler),
+            account_id: wants_account_id.then(|| Arc::clone(&self.config.account_id)),
+        }))
+    }
+
+    pub(super) fn init_runtime_done(
         &mut self,
         at: Timestamp,
         phase: InitPhase,
@@ -281,8 +276,14 @@ impl Lifecycle {
         );
     }
 
-    fn report_init(&mut self, at: Timestamp, crew: &Crew, init: &Init, failure: Option<&Failure>) {
-        for extension in &crew.extensions {
+    pub(super) fn report_init(
+        &mut self,
+        at: Timestamp,
+        extensions: &[Extension],
+        (phase, began): (InitPhase, Timestamp),
+        failure: Option<&Failure>,
+    ) {
+        for extension in extensions {
             let event = extension.event();
             self.event(at, event);
         }
@@ -290,10 +291,10 @@ impl Lifecycle {
             at,
             PlatformEvent::InitReport {
                 initialization_type: self.config.initialization_type,
-                phase: init.phase,
+                phase,
                 status: failure.map_or(Status::Success, Failure::status),
                 error_type: failure.and_then(Failure::reported_type),
-                duration: at.since(init.began),
+                duration: at.since(began),
             },
         );
     }

@@ -11,7 +11,8 @@ use super::extension::Standing;
 use super::failure::Failure;
 use super::runtime::{Head, Next, Runtime};
 use super::shutdown::Afterwards;
-use super::{Lifecycle, State};
+use super::stream::Stream;
+use super::{Classic, Machine, State};
 use crate::{
     Answer, BodyError, Delivery, Effect, ErrorReport, ExtensionEvent, InitType, Invocation, Outcome, PlatformEvent,
     Reading, Rejection, Report, RequestId, ResponseMode, ShutdownReason, Spans, Status, Ticket, Timestamp,
@@ -44,14 +45,16 @@ pub(super) struct Invoke {
     delivered: Timestamp,
     counts_from: Timestamp,
     init_duration: Option<Duration>,
-    progress: Progress,
+    pub(super) progress: Progress,
 }
 
 /// How far the runtime is with an invocation.
 #[derive(Clone, Debug, PartialEq)]
-enum Progress {
+pub(super) enum Progress {
     /// The caller waits for its answer.
     Working,
+    /// The caller gets its answer as it comes.
+    Streaming(Stream),
     /// The caller has it.
     Answered(Answered),
     /// The caller has it, and the runtime called `next`.
@@ -60,16 +63,16 @@ enum Progress {
 
 /// The answer as it went out.
 #[derive(Clone, Debug, PartialEq)]
-struct Answered {
-    produced_bytes: u64,
+pub(super) struct Answered {
+    pub(super) produced_bytes: u64,
     /// When the first and the last byte came; none where there was no response.
-    received: Option<(Timestamp, Timestamp)>,
-    fault: Option<Fault>,
+    pub(super) received: Option<(Timestamp, Timestamp)>,
+    pub(super) fault: Option<Fault>,
 }
 
 /// How a failure is told by events.
 #[derive(Clone, Debug, PartialEq)]
-struct Fault {
+pub(super) struct Fault {
     status: Status,
     error_type: Option<Cow<'static, str>>,
 }
@@ -79,6 +82,14 @@ impl Fault {
         Self {
             status: failure.status(),
             error_type: failure.reported_type(),
+        }
+    }
+
+    /// How a failure that the environment survives is told; none where it counts as a success.
+    pub(super) fn told(failure: &Failure) -> Option<Self> {
+        match failure.status() {
+            Status::Success => None,
+            Status::Failure | Status::Error | Status::Timeout => Some(Self::of(failure)),
         }
     }
 
@@ -109,10 +120,22 @@ impl Invoke {
         self.delivery.deadline
     }
 
+    /// When something has to happen in it.
+    pub(super) fn due(&self) -> Timestamp {
+        match &self.progress {
+            Progress::Streaming(stream) => stream.due().map_or(self.deadline(), |due| due.min(self.deadline())),
+            Progress::Working | Progress::Answered(_) | Progress::Done { .. } => self.deadline(),
+        }
+    }
+
+    pub(super) fn request_id(&self) -> RequestId {
+        self.delivery.invocation.request_id
+    }
+
     /// The invocation that the runtime can answer: this one, until the runtime has called `next`.
     fn current(&self) -> Option<RequestId> {
         match self.progress {
-            Progress::Working | Progress::Answered(_) => Some(self.delivery.invocation.request_id),
+            Progress::Working | Progress::Streaming(_) | Progress::Answered(_) => Some(self.request_id()),
             Progress::Done { .. } => None,
         }
     }
@@ -152,7 +175,27 @@ impl Invoke {
     }
 }
 
-impl Lifecycle {
+impl<S> Machine<S> {
+    /// Tells that an invocation starts, and returns the ARN it was made with.
+    pub(super) fn tell_start(&mut self, at: Timestamp, invocation: &Invocation) -> Arc<str> {
+        let arn = invocation
+            .invoked_function_arn
+            .as_ref()
+            .map_or_else(|| Arc::clone(&self.config.function_arn), Arc::clone);
+        self.event(
+            at,
+            PlatformEvent::Start {
+                request_id: invocation.request_id,
+                invoked_function_arn: Arc::clone(&arn),
+                trace_id: invocation.trace_id.clone(),
+                tenant_id: invocation.tenant_id.clone(),
+            },
+        );
+        arn
+    }
+}
+
+impl Classic {
     pub(super) fn begin_invoke(&mut self, reading: Reading, mut crew: Box<Crew>, assignment: Assignment) -> State {
         let Assignment {
             invocation,
@@ -205,24 +248,6 @@ impl Lifecycle {
             progress: Progress::Working,
         };
         State::Invoke(crew, invoke)
-    }
-
-    /// Tells that an invocation starts, and returns the ARN it was made with.
-    pub(super) fn tell_start(&mut self, at: Timestamp, invocation: &Invocation) -> Arc<str> {
-        let arn = invocation
-            .invoked_function_arn
-            .as_ref()
-            .map_or_else(|| Arc::clone(&self.config.function_arn), Arc::clone);
-        self.event(
-            at,
-            PlatformEvent::Start {
-                request_id: invocation.request_id,
-                invoked_function_arn: Arc::clone(&arn),
-                trace_id: invocation.trace_id.clone(),
-                tenant_id: invocation.tenant_id.clone(),
-            },
-        );
-        arn
     }
 
     /// The runtime's `next` during an invocation.
@@ -299,24 +324,35 @@ impl Lifecycle {
         &mut self,
         reading: Reading,
         crew: Box<Crew>,
-        invoke: &Invoke,
+        mut invoke: Invoke,
         failure: Failure,
     ) -> State {
         let ended = reading.now.min(invoke.deadline());
         let reason = failure.shutdown_reason();
         let fault = Fault::of(&failure);
-        let told = match &invoke.progress {
+        let request_id = invoke.request_id();
+        let told = match std::mem::replace(&mut invoke.progress, Progress::Working) {
             Progress::Working => {
-                let outcome = failure.into_outcome(invoke.delivery.invocation.request_id, self.config.timeout);
+                let outcome = failure.into_outcome(request_id, self.config.timeout);
                 self.effects.push_back(Effect::Respond {
                     outcome: Arc::new(outcome),
                 });
-                self.runtime_done(ended, invoke, None, Some(&fault), false);
+                self.runtime_done(ended, &invoke, None, Some(&fault), false);
+                fault
+            }
+            // What was sent stands; what the rate held back is lost.
+            Progress::Streaming(stream) => {
+                let answered = stream.answered(None, None);
+                let failed = failure.into_outcome(request_id, self.config.timeout);
+                self.effects.push_back(Effect::Respond {
+                    outcome: Arc::new(stream.outcome(request_id, Some(failed))),
+                });
+                self.runtime_done(ended, &invoke, Some(&answered), Some(&fault), false);
                 fault
             }
             Progress::Answered(answered) => {
                 let told = fault.after(answered.fault.as_ref());
-                self.runtime_done(ended, invoke, Some(answered), Some(&told), false);
+                self.runtime_done(ended, &invoke, Some(&answered), Some(&told), false);
                 told
             }
             Progress::Done { fault: earlier, .. } => fault.after(earlier.as_ref()),
@@ -368,12 +404,31 @@ impl Lifecycle {
         {
             return self.answer(ticket, Err(rejection));
         }
+        let wants_stream = invoke.delivery.invocation.wants_stream;
         match mode {
+            ResponseMode::Streaming if wants_stream => {
+                crew.runtime = Runtime::Responding(Head {
+                    ticket,
+                    content_type: None,
+                    received: reading.now,
+                    blocked: None,
+                });
+                let stream = Stream::new(content_type.clone(), self.config.stream_rate, reading.now);
+                invoke.progress = Progress::Streaming(stream);
+                let request_id = invoke.request_id();
+                self.effects.push_back(Effect::BeginStream {
+                    request_id,
+                    content_type,
+                });
+                self.answer(ticket, Ok(Answer::SendChunks));
+            }
+            // A caller who does not take it as it comes gets it whole, under the limit of a buffered response.
             ResponseMode::Buffered | ResponseMode::Streaming => {
                 crew.runtime = Runtime::Responding(Head {
                     ticket,
                     content_type,
                     received: reading.now,
+                    blocked: None,
                 });
                 self.answer(ticket, Ok(Answer::SendBody));
             }
@@ -392,11 +447,17 @@ impl Lifecycle {
         crew: &mut Crew,
         invoke: &mut Invoke,
         ticket: Ticket,
-        (head, body): (Ticket, Result<Bytes, BodyError>),
+        (head, body, failed): (Ticket, Result<Bytes, BodyError>, Option<ErrorReport>),
     ) {
-        match crew.runtime.take_head(head) {
+        let head = match &invoke.progress {
+            // Its bytes are awaited one by one.
+            Progress::Streaming(_) => None,
+            Progress::Working | Progress::Answered(_) | Progress::Done { .. } => crew.runtime.take_head(head),
+        };
+        match head {
             Some(head) => {
-                let answer = self.respond(invoke, head.content_type, body, (head.received, reading.now));
+                let response = (head.content_type, body, failed);
+                let answer = self.respond(invoke, response, (head.received, reading.now));
                 self.answer(ticket, answer);
             }
             None => self.answer(ticket, Err(Rejection::InvalidRequestId)),
@@ -417,7 +478,7 @@ impl Lifecycle {
             .check_answer(invoke.current(), request_id, "InvocationResponse")
             .and_then(|()| {
                 crew.runtime = Runtime::ResponseSent;
-                self.respond(invoke, content_type, body, (reading.now, reading.now))
+                self.respond(invoke, (content_type, body, None), (reading.now, reading.now))
             });
         self.answer(ticket, answer);
     }
@@ -449,17 +510,25 @@ impl Lifecycle {
     }
 
     /// The client of a head went away before the body was there: the response is cut short.
-    pub(super) fn head_hung_up(&mut self, crew: &mut Crew, invoke: &mut Invoke, ticket: Ticket) {
-        if crew.runtime.take_head(ticket).is_some() {
-            self.respond_failure(invoke, Failure::TruncatedResponse);
+    pub(super) fn head_hung_up(&mut self, reading: Reading, crew: &mut Crew, invoke: &mut Invoke, ticket: Ticket) {
+        let Some(head) = crew.runtime.take_head(ticket) else {
+            return;
+        };
+        match &invoke.progress {
+            Progress::Streaming(_) => self.end_stream(reading.now, invoke, Some(Failure::TruncatedResponse)),
+            Progress::Working | Progress::Answered(_) | Progress::Done { .. } => {
+                self.respond_failure(invoke, Failure::TruncatedResponse);
+            }
+        }
+        if let Some(blocked) = head.blocked {
+            self.answer(blocked, Err(Rejection::Truncated));
         }
     }
 
     fn respond(
         &mut self,
         invoke: &mut Invoke,
-        content_type: Option<Arc<str>>,
-        body: Result<Bytes, BodyError>,
+        (content_type, body, failed): (Option<Arc<str>>, Result<Bytes, BodyError>, Option<ErrorReport>),
         received: (Timestamp, Timestamp),
     ) -> Result<Answer, Rejection> {
         match body {
@@ -469,12 +538,17 @@ impl Lifecycle {
                     received: Some(received),
                     fault: None,
                 });
+                let request_id = invoke.request_id();
+                // The caller gets what there is of it, and is told.
+                let failed =
+                    failed.map(|report| Failure::MidStream(report).into_outcome(request_id, self.config.timeout));
                 self.effects.push_back(Effect::Respond {
                     outcome: Arc::new(Outcome {
-                        request_id: invoke.delivery.invocation.request_id,
+                        request_id,
                         payload,
+                        streamed: false,
                         content_type,
-                        error: None,
+                        error: failed.and_then(|outcome| outcome.error),
                     }),
                 });
                 Ok(Answer::Accepted)
@@ -499,10 +573,7 @@ impl Lifecycle {
 
     /// Answers the caller with a failure that the environment survives.
     fn respond_failure(&mut self, invoke: &mut Invoke, failure: Failure) {
-        let fault = match failure.status() {
-            Status::Success => None,
-            Status::Failure | Status::Error | Status::Timeout => Some(Fault::of(&failure)),
-        };
+        let fault = Fault::told(&failure);
         invoke.progress = Progress::Answered(Answered {
             produced_bytes: 0,
             received: None,

@@ -6,19 +6,21 @@ mod extension;
 mod failure;
 mod init;
 mod invoke;
+mod lifecycle;
 mod runtime;
 mod shutdown;
+mod stream;
 
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crew::Crew;
+use crew::{Crew, Main};
 use failure::Failure;
 use init::Init;
 use invoke::Invoke;
-use runtime::Runtime;
+pub use lifecycle::Lifecycle;
 use shutdown::{Afterwards, Shutdown};
 
 use crate::{
@@ -80,55 +82,66 @@ enum Idle {
     Reset,
 }
 
-/// One execution environment.
-///
-/// # Order of effects
-///
-/// - An invocation begins with [`Thaw`](Effect::Thaw), its `Start` event, the answer to the runtime's `next`, the
-///   answers to the extensions' `next`.
-/// - The caller's [`Respond`](Effect::Respond) comes before the answer to the runtime's call that brought it about.
-/// - An invocation ends with the `RuntimeDone` event (at the runtime's `next`), the `End` and `Report` events,
-///   [`Freeze`](Effect::Freeze) and [`Finish`](Effect::Finish).
-/// - A failing invocation is responded to first; then come its `RuntimeDone` event, the effects of the shutdown, and
-///   when that is complete `End`, `Report` and `Finish`.
-/// - A program's blocked calls are refused after its [`Kill`](Effect::Kill).
-///
-/// # Robustness
-///
-/// No input is an error. One that makes no sense where it comes is without effect: an invocation while
-/// [`can_invoke`](Self::can_invoke) is false, the exit of a program that does not run, the hang-up of an answered call.
+/// The rules of one execution environment, whatever its kind; `S` is what is under way.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Lifecycle {
+struct Machine<S> {
     config: Config,
     effects: VecDeque<Effect>,
-    state: State,
+    state: S,
     frozen: bool,
+    freezes: u64,
     generation: u64,
 }
 
-impl Lifecycle {
+/// An environment that serves one invocation at a time, and is frozen between them.
+type Classic = Machine<State>;
+
+impl<S> Machine<S> {
+    fn event(&mut self, at: Timestamp, event: PlatformEvent) {
+        self.effects.push_back(Effect::Event { at, event });
+    }
+
+    fn answer(&mut self, ticket: Ticket, answer: Result<Answer, Rejection>) {
+        self.effects.push_back(Effect::Answer { ticket, answer });
+    }
+
+    fn thaw(&mut self) {
+        if mem::replace(&mut self.frozen, false) {
+            self.effects.push_back(Effect::Thaw);
+        }
+    }
+
+    fn freeze(&mut self) {
+        if !mem::replace(&mut self.frozen, true) {
+            self.freezes += 1;
+            self.effects.push_back(Effect::Freeze);
+        }
+    }
+
+    fn end_program<R: Main>(&mut self, crew: &mut Crew<R>, program: Program, exit: Exit) -> Failure {
+        crew.end(program, Some(&exit), &mut self.effects);
+        let name = match program {
+            Program::Runtime => None,
+            Program::Extension(index) => crew.extensions.get(index).map(|extension| &extension.name),
+        };
+        Failure::of_exit(program, name, exit)
+    }
+}
+
+impl Classic {
     /// An environment of which nothing has been started.
-    pub fn new(config: Config) -> Self {
+    fn new(config: Config) -> Self {
         Self {
             config,
             effects: VecDeque::new(),
             state: State::Idle(Idle::New),
             frozen: true,
+            freezes: 0,
             generation: 0,
         }
     }
 
-    /// The configuration it was made with.
-    pub fn config(&self) -> &Config {
-        &self.config
-    }
-
-    /// Takes in what happened. Effects come out of [`poll_effect`](Self::poll_effect).
-    ///
-    /// What was due by then happens first, as if [`handle_timeout`](Self::handle_timeout) had been called: an answer at
-    /// the deadline is too late.
-    pub fn handle(&mut self, reading: impl Into<Reading>, input: Input) {
-        let reading = reading.into();
+    fn handle(&mut self, reading: Reading, input: Input) {
         self.handle_timeout(reading);
         let state = mem::replace(&mut self.state, State::Ended);
         self.state = match input {
@@ -156,43 +169,34 @@ impl Lifecycle {
                 | State::Shutdown(..)
                 | State::Ended) => state,
             },
-            Input::Hangup(ticket) => self.hang_up(state, ticket),
+            Input::Hangup(ticket) => self.hang_up(reading, state, ticket),
             Input::Exited { program, exit } => self.exited(reading, state, program, exit),
-            Input::Shutdown => self.shut_down(reading, state),
+            Input::Shutdown(reason) => self.shut_down(reading, state, reason),
         };
     }
 
-    /// Takes in that time has passed. Does nothing before [`poll_timeout`](Self::poll_timeout)'s instant.
-    pub fn handle_timeout(&mut self, reading: impl Into<Reading>) {
-        let reading = reading.into();
+    fn handle_timeout(&mut self, reading: Reading) {
         // Each round ends a stage, and a stage leads to a later one, so there are few.
         while self.poll_timeout().is_some_and(|due| due <= reading.now) {
             self.state = match mem::replace(&mut self.state, State::Ended) {
                 State::Init(crew, init) => self.fail_init(reading, crew, init, Failure::Timeout),
-                State::Invoke(crew, invoke) => self.fail_invoke(reading, crew, &invoke, Failure::Timeout),
+                State::Invoke(crew, invoke) => self.invoke_due(reading, crew, invoke),
                 State::Shutdown(crew, shutdown) => self.shutdown_stage_over(reading, crew, shutdown),
                 state @ (State::Idle(_) | State::Ready(_) | State::Ended) => state,
             };
         }
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) has to be called, unless an input changes that.
-    pub fn poll_timeout(&self) -> Option<Timestamp> {
+    fn poll_timeout(&self) -> Option<Timestamp> {
         match &self.state {
             State::Init(_, init) => Some(init.deadline),
-            State::Invoke(_, invoke) => Some(invoke.deadline()),
+            State::Invoke(_, invoke) => Some(invoke.due()),
             State::Shutdown(_, shutdown) => Some(shutdown.due()),
             State::Idle(_) | State::Ready(_) | State::Ended => None,
         }
     }
 
-    /// The next thing to do.
-    pub fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
-    }
-
-    /// Where in its life it is.
-    pub fn phase(&self) -> Phase {
+    fn phase(&self) -> Phase {
         match &self.state {
             State::Idle(_) => Phase::Idle,
             State::Init(..) => Phase::Init,
@@ -203,50 +207,13 @@ impl Lifecycle {
         }
     }
 
-    /// Whether no guest may run.
-    pub fn is_frozen(&self) -> bool {
-        self.frozen
-    }
-
-    /// Whether an invocation would be taken: none is under way, and the environment is not about to end.
-    ///
-    /// It would be taken as well during an initialisation ahead of it or a reset, and begin after that.
-    pub fn can_invoke(&self) -> bool {
+    fn can_invoke(&self) -> bool {
         match &self.state {
             State::Idle(_) | State::Ready(_) => true,
             State::Init(_, init) => init.invocation.is_none(),
             State::Shutdown(_, shutdown) => shutdown.can_join(),
             State::Invoke(..) | State::Ended => false,
         }
-    }
-
-    /// How often the programs have been started: 0 before the first initialisation, and one more with each.
-    pub fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// The name of the runtime's state as the service spells it, or `NotStarted` or `Exited`.
-    pub fn runtime_state(&self) -> &'static str {
-        self.crew()
-            .map_or(Runtime::NotStarted.name(), |crew| crew.runtime.name())
-    }
-
-    /// The extensions of this generation: the external ones in the order of the configuration, then the internal ones.
-    pub fn extensions(&self) -> impl Iterator<Item = ExtensionView> {
-        self.crew()
-            .map_or(&[][..], |crew| &crew.extensions)
-            .iter()
-            .enumerate()
-            .map(|(index, extension)| ExtensionView {
-                name: Arc::clone(&extension.name),
-                program: match extension.origin {
-                    extension::Origin::External => Some(Program::Extension(index)),
-                    extension::Origin::Internal => None,
-                },
-                state: extension.state(),
-                is_registered: extension.member().is_some(),
-                events: extension.member().map_or(&[], |member| member.events.as_slice()),
-            })
     }
 
     fn crew(&self) -> Option<&Crew> {
@@ -256,7 +223,7 @@ impl Lifecycle {
         }
     }
 
-    fn hang_up(&mut self, state: State, ticket: Ticket) -> State {
+    fn hang_up(&mut self, reading: Reading, state: State, ticket: Ticket) -> State {
         match state {
             State::Init(mut crew, init) => {
                 crew.hang_up(ticket);
@@ -268,7 +235,7 @@ impl Lifecycle {
             }
             State::Invoke(mut crew, mut invoke) => {
                 crew.hang_up(ticket);
-                self.head_hung_up(&mut crew, &mut invoke, ticket);
+                self.head_hung_up(reading, &mut crew, &mut invoke, ticket);
                 State::Invoke(crew, invoke)
             }
             State::Shutdown(mut crew, shutdown) => {
@@ -297,7 +264,7 @@ impl Lifecycle {
             }
             State::Invoke(mut crew, invoke) => {
                 let failure = self.end_program(&mut crew, program, exit);
-                self.fail_invoke(reading, crew, &invoke, failure)
+                self.fail_invoke(reading, crew, invoke, failure)
             }
             State::Shutdown(mut crew, shutdown) => {
                 crew.end(program, Some(&exit), &mut self.effects);
@@ -307,16 +274,7 @@ impl Lifecycle {
         }
     }
 
-    fn end_program(&mut self, crew: &mut Crew, program: Program, exit: Exit) -> Failure {
-        crew.end(program, Some(&exit), &mut self.effects);
-        let name = match program {
-            Program::Runtime => None,
-            Program::Extension(index) => crew.extensions.get(index).map(|extension| &extension.name),
-        };
-        Failure::of_exit(program, name, exit)
-    }
-
-    fn shut_down(&mut self, reading: Reading, state: State) -> State {
+    fn shut_down(&mut self, reading: Reading, state: State, reason: ShutdownReason) -> State {
         match state {
             State::Idle(_) => self.conclude(reading, Afterwards::End(None)),
             State::Init(crew, init) => {
@@ -326,36 +284,16 @@ impl Lifecycle {
                 };
                 let closing = init
                     .invocation
-                    .map(|invocation| self.give_up(reading, &invocation, Failure::Shutdown, took));
-                self.begin_shutdown(reading, crew, ShutdownReason::Spindown, Afterwards::End(closing))
+                    .map(|invocation| self.give_up(reading, &invocation, Failure::Shutdown(reason), took));
+                self.begin_shutdown(reading, crew, reason, Afterwards::End(closing))
             }
-            State::Ready(crew) => self.begin_shutdown(reading, crew, ShutdownReason::Spindown, Afterwards::End(None)),
-            State::Invoke(crew, invoke) => self.fail_invoke(reading, crew, &invoke, Failure::Shutdown),
+            State::Ready(crew) => self.begin_shutdown(reading, crew, reason, Afterwards::End(None)),
+            State::Invoke(crew, invoke) => self.fail_invoke(reading, crew, invoke, Failure::Shutdown(reason)),
             State::Shutdown(crew, shutdown) => {
-                let shutdown = self.end_after(reading, shutdown);
+                let shutdown = self.end_after(reading, shutdown, reason);
                 State::Shutdown(crew, shutdown)
             }
             State::Ended => State::Ended,
-        }
-    }
-
-    fn event(&mut self, at: Timestamp, event: PlatformEvent) {
-        self.effects.push_back(Effect::Event { at, event });
-    }
-
-    fn answer(&mut self, ticket: Ticket, answer: Result<Answer, Rejection>) {
-        self.effects.push_back(Effect::Answer { ticket, answer });
-    }
-
-    fn thaw(&mut self) {
-        if mem::replace(&mut self.frozen, false) {
-            self.effects.push_back(Effect::Thaw);
-        }
-    }
-
-    fn freeze(&mut self) {
-        if !mem::replace(&mut self.frozen, true) {
-            self.effects.push_back(Effect::Freeze);
         }
     }
 }

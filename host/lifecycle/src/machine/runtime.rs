@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::crew::Main;
 use crate::limits::MAX_BLOCKED_NEXT;
 use crate::{Rejection, RequestId, Ticket, Timestamp};
 
@@ -51,6 +52,8 @@ pub(super) struct Head {
     pub(super) ticket: Ticket,
     pub(super) content_type: Option<Arc<str>>,
     pub(super) received: Timestamp,
+    /// The call whose bytes are held back.
+    pub(super) blocked: Option<Ticket>,
 }
 
 /// How far the runtime is.
@@ -92,7 +95,7 @@ pub(super) enum Next {
 impl Runtime {
     /// The state's name as the service spells it. `NotStarted` and `Exited` are ours: the service has no runtime then
     /// that could call.
-    pub(super) const fn name(&self) -> &'static str {
+    pub(super) const fn state(&self) -> &'static str {
         match self {
             Self::NotStarted => "NotStarted",
             Self::Started => "Started",
@@ -105,21 +108,8 @@ impl Runtime {
         }
     }
 
-    pub(super) const fn is_alive(&self) -> bool {
-        match self {
-            Self::NotStarted | Self::Exited => false,
-            Self::Started
-            | Self::InitError
-            | Self::Ready(_)
-            | Self::Running
-            | Self::Responding(_)
-            | Self::Misresponded
-            | Self::ResponseSent => true,
-        }
-    }
-
     const fn refusal(&self, to: &'static str) -> Rejection {
-        Rejection::RuntimeStateTransition { from: self.name(), to }
+        Rejection::RuntimeStateTransition { from: self.state(), to }
     }
 
     /// `next`, which blocks unless the answer is [`Next::Again`].
@@ -173,6 +163,14 @@ impl Runtime {
         }
     }
 
+    /// The head that `ticket` names, if its body is what is awaited; it still is afterwards.
+    pub(super) fn head(&mut self, ticket: Ticket) -> Option<&mut Head> {
+        match self {
+            Self::Responding(head) if head.ticket == ticket => Some(head),
+            _ => None,
+        }
+    }
+
     /// The head that `ticket` names, if its body is what is awaited.
     pub(super) fn take_head(&mut self, ticket: Ticket) -> Option<Head> {
         match self {
@@ -216,11 +214,70 @@ impl Runtime {
             | Self::Exited => Waiting::default(),
         }
     }
+}
 
-    /// Marks it as gone and hands out the calls that wait.
-    pub(super) fn end(&mut self) -> Waiting {
-        match std::mem::replace(self, Self::Exited) {
+impl Main for Runtime {
+    fn new() -> Self {
+        Self::NotStarted
+    }
+
+    fn name(&self) -> &'static str {
+        self.state()
+    }
+
+    fn is_new(&self) -> bool {
+        *self == Self::NotStarted
+    }
+
+    fn start(&mut self) {
+        *self = Self::Started;
+    }
+
+    fn is_alive(&self) -> bool {
+        match self {
+            Self::NotStarted | Self::Exited => false,
+            Self::Started
+            | Self::InitError
+            | Self::Ready(_)
+            | Self::Running
+            | Self::Responding(_)
+            | Self::Misresponded
+            | Self::ResponseSent => true,
+        }
+    }
+
+    fn closes_registration(&self) -> bool {
+        match self {
+            Self::NotStarted | Self::Started => false,
+            Self::InitError
+            | Self::Ready(_)
+            | Self::Running
+            | Self::Responding(_)
+            | Self::Misresponded
+            | Self::ResponseSent
+            | Self::Exited => true,
+        }
+    }
+
+    fn end(&mut self) -> impl Iterator<Item = Ticket> {
+        let waiting = match std::mem::replace(self, Self::Exited) {
             Self::Ready(waiting) => waiting,
+            Self::Responding(head) => head.blocked.map(Waiting::one).unwrap_or_default(),
+            Self::NotStarted
+            | Self::Started
+            | Self::InitError
+            | Self::Running
+            | Self::Misresponded
+            | Self::ResponseSent
+            | Self::Exited => Waiting::default(),
+        };
+        waiting.into_tickets()
+    }
+
+    fn hang_up(&mut self, ticket: Ticket) {
+        match self {
+            Self::Ready(waiting) => waiting.leave(ticket),
+            Self::Responding(head) if head.blocked == Some(ticket) => head.blocked = None,
             Self::NotStarted
             | Self::Started
             | Self::InitError
@@ -228,14 +285,7 @@ impl Runtime {
             | Self::Responding(_)
             | Self::Misresponded
             | Self::ResponseSent
-            | Self::Exited => Waiting::default(),
-        }
-    }
-
-    /// The client of `ticket` went away. The state that its call brought about stays.
-    pub(super) fn hang_up(&mut self, ticket: Ticket) {
-        if let Self::Ready(waiting) = self {
-            waiting.leave(ticket);
+            | Self::Exited => {}
         }
     }
 }

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use lambox_lifecycle::{
     Answer, BodyError, Call, Config, Effect, ErrorReport, Exit, ExtensionCall, ExtensionEvent, ExtensionIdentifier,
     GivenIdentifier, InitType, Input, Invocation, Lifecycle, Outcome, Phase, Program, Reading, RegisterBody, Rejection,
-    RequestId, ResponseMode, RuntimeCall, Ticket, Timestamp, log,
+    RequestId, ResponseMode, RuntimeCall, StreamEnd, StreamRate, Ticket, Timestamp, log,
 };
 use uuid::Uuid;
 
@@ -36,6 +36,7 @@ pub fn config(extensions: &[&str]) -> Config {
         log_stream: "2026/01/01/[$LATEST]0123456789abcdef0123456789abcdef".into(),
         runtime_version: "".into(),
         runtime_version_arn: "".into(),
+        stream_rate: StreamRate::default(),
     }
 }
 
@@ -81,6 +82,19 @@ pub fn head(number: u128, mode: ResponseMode) -> RuntimeCall {
         mode,
         content_type: Some("text/plain".into()),
     }
+}
+
+/// Bytes of a streamed response.
+pub fn chunk(head: Ticket, data: impl Into<Bytes>) -> RuntimeCall {
+    RuntimeCall::ResponseChunk {
+        head,
+        data: data.into(),
+    }
+}
+
+/// The end of a streamed response.
+pub fn end(head: Ticket, end: StreamEnd) -> RuntimeCall {
+    RuntimeCall::ResponseEnd { head, end }
 }
 
 pub fn handler_error(number: u128, error_type: &str, body: &str) -> RuntimeCall {
@@ -185,6 +199,14 @@ impl World {
 
     pub fn invoke(&mut self, number: u128) -> &mut Self {
         self.input(Input::Invoke(Invocation::new(request(number), "{}")))
+    }
+
+    /// Invokes for a caller who takes the response as it comes.
+    pub fn invoke_streaming(&mut self, number: u128) -> &mut Self {
+        self.input(Input::Invoke(Invocation {
+            wants_stream: true,
+            ..Invocation::new(request(number), "{}")
+        }))
     }
 
     pub fn call(&mut self, call: Call) -> Ticket {
@@ -301,13 +323,19 @@ impl World {
                 }
                 Effect::Thaw => writeln!(text, "thaw"),
                 Effect::Freeze => writeln!(text, "freeze"),
+                Effect::BeginStream { content_type, .. } => {
+                    writeln!(text, "begin stream {}", content_type.as_deref().unwrap_or("-"))
+                }
+                Effect::Chunk { data, .. } if data.len() > 40 => writeln!(text, "chunk of {} bytes", data.len()),
+                Effect::Chunk { data, .. } => writeln!(text, "chunk {}", String::from_utf8_lossy(data)),
                 Effect::Respond { outcome } => {
                     let payload = String::from_utf8_lossy(&outcome.payload);
                     let error = outcome
                         .error
                         .as_ref()
                         .map_or(String::new(), |error| format!(" [{}]", error.error_type));
-                    writeln!(text, "respond{error} {payload}")
+                    let streamed = if outcome.streamed { " streamed" } else { "" };
+                    writeln!(text, "respond{streamed}{error} {payload}")
                 }
                 Effect::Finish { .. } => writeln!(text, "finish"),
                 Effect::Event { event, .. } => {
@@ -341,6 +369,7 @@ fn answered(answer: &Result<Answer, Rejection>) -> String {
     match answer {
         Ok(Answer::Accepted) => "accepted".to_owned(),
         Ok(Answer::SendBody) => "send the body".to_owned(),
+        Ok(Answer::SendChunks) => "send the chunks".to_owned(),
         Ok(Answer::Invocation(delivery)) => format!("invocation, deadline {}", since_epoch(delivery.deadline)),
         Ok(Answer::Registered(_)) => "registered".to_owned(),
         Ok(Answer::Event(ExtensionEvent::Invoke { deadline, .. })) => {

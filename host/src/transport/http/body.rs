@@ -8,8 +8,6 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use lambox_lifecycle::BodyError;
 
-use super::request::{FUNCTION_ERROR_BODY, FUNCTION_ERROR_TYPE};
-
 /// How much of a body that nobody wants is read so that its sender comes to see the answer: 64 MiB.
 ///
 /// Most clients read the answer only when they have sent all they have; closing the connection on them would show
@@ -25,6 +23,7 @@ pub(super) struct RequestBody<'a, B> {
     body: Pin<&'a mut B>,
     /// Whether it can be left unread because the sender waits for a word before sending it.
     held_back: bool,
+    trailers: Option<HeaderMap>,
 }
 
 impl<'a, B: Body<Data = Bytes>> RequestBody<'a, B> {
@@ -33,7 +32,11 @@ impl<'a, B: Body<Data = Bytes>> RequestBody<'a, B> {
         let held_back = headers
             .get(header::EXPECT)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-        Self { body, held_back }
+        Self {
+            body,
+            held_back,
+            trailers: None,
+        }
     }
 
     /// Reads it to its end.
@@ -88,31 +91,24 @@ impl<'a, B: Body<Data = Bytes>> RequestBody<'a, B> {
     }
 
     /// The next piece of data; none at the end.
-    async fn data(&mut self) -> Result<Option<Bytes>, BodyError> {
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError::Truncated`] where it ends before its end.
+    pub(super) async fn data(&mut self) -> Result<Option<Bytes>, BodyError> {
         self.held_back = false;
         while let Some(frame) = self.body.frame().await {
             // Whatever breaks a body off, a closed connection or a malformed chunk, it cannot be read to its end.
             match frame.map_err(|_| BodyError::Truncated)?.into_data() {
                 Ok(data) => return Ok(Some(data)),
-                Err(frame) => {
-                    if let Ok(trailers) = frame.into_trailers() {
-                        note_error_trailers(&trailers);
-                    }
-                }
+                Err(frame) => self.trailers = frame.into_trailers().ok().or_else(|| self.trailers.take()),
             }
         }
         Ok(None)
     }
-}
 
-/// A streamed response that failed half-way says so in its trailers. The lifecycle has no input for that yet; until
-/// then it is told to whoever looks for why a response is short.
-fn note_error_trailers(trailers: &HeaderMap) {
-    if let Some(error_type) = trailers.get(FUNCTION_ERROR_TYPE) {
-        tracing::debug!(
-            ?error_type,
-            error_body = ?trailers.get(FUNCTION_ERROR_BODY),
-            "a response ended with an error in its trailers, which is not passed on"
-        );
+    /// The trailers behind the body, once it was read to its end.
+    pub(super) fn trailers(&self) -> Option<&HeaderMap> {
+        self.trailers.as_ref()
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderName};
@@ -13,8 +15,8 @@ use serde::de::IgnoredAny;
 use uuid::Uuid;
 
 pub(super) const EXTENSION_IDENTIFIER: HeaderName = HeaderName::from_static("lambda-extension-identifier");
-pub(super) const FUNCTION_ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
-pub(super) const FUNCTION_ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-error-body");
+const FUNCTION_ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
+const FUNCTION_ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-error-body");
 const EXTENSION_ACCEPT_FEATURE: HeaderName = HeaderName::from_static("lambda-extension-accept-feature");
 const EXTENSION_FUNCTION_ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-extension-function-error-type");
 const EXTENSION_NAME: HeaderName = HeaderName::from_static("lambda-extension-name");
@@ -53,6 +55,26 @@ pub(super) fn content_type(headers: &HeaderMap) -> Option<Arc<str>> {
 /// What a runtime says of its failure.
 pub(super) fn runtime_report(headers: &HeaderMap, body: Result<Bytes, BodyError>) -> Result<ErrorReport, BodyError> {
     report(headers, &FUNCTION_ERROR_TYPE, body)
+}
+
+/// What a runtime says in the trailers of a streamed response that failed on its way; none where they say nothing.
+///
+/// The body is base64. One that is not is told on as it is (assumed; a recording of one would settle it).
+pub(super) fn stream_failure(trailers: Option<&HeaderMap>) -> Option<ErrorReport> {
+    let trailers = trailers?;
+    let error_type = text(trailers, &FUNCTION_ERROR_TYPE);
+    let body = trailers.get(FUNCTION_ERROR_BODY).map(http::HeaderValue::as_bytes);
+    if error_type.is_none() && body.is_none_or(<[u8]>::is_empty) {
+        return None;
+    }
+    let body = body.unwrap_or_default();
+    Some(ErrorReport {
+        error_type,
+        content_type: None,
+        body: BASE64
+            .decode(body)
+            .map_or_else(|_| Bytes::copy_from_slice(body), Bytes::from),
+    })
 }
 
 /// What an extension says of its failure.

@@ -35,7 +35,7 @@ pub(super) fn answer(answer: Result<Answer, Rejection>, uuid: impl FnOnce() -> U
     match answer {
         Ok(Answer::Accepted) => accepted(),
         // Only the head of a response is answered with this, and whoever sent the head went on to the body.
-        Ok(Answer::SendBody) => internal_error(),
+        Ok(Answer::SendBody | Answer::SendChunks) => internal_error(),
         Ok(Answer::Invocation(delivery)) => invocation(&delivery),
         Ok(Answer::Registered(registration)) => registered(&registration),
         Ok(Answer::Event(event)) => extension_event(&event, uuid()),
@@ -78,7 +78,7 @@ pub(super) fn method_not_allowed(allowed: &Method) -> ApiResponse {
 fn status(rejection: &Rejection) -> StatusCode {
     match rejection {
         Rejection::InvalidRequestId | Rejection::InvalidResponseMode | Rejection::Truncated => StatusCode::BAD_REQUEST,
-        Rejection::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Rejection::TooLarge | Rejection::StreamTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Rejection::RuntimeStateTransition { .. }
         | Rejection::EmptyExtensionName
         | Rejection::InvalidRequestFormat { .. }

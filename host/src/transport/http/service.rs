@@ -14,7 +14,7 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use lambox_lifecycle::{
-    Answer, BodyError, Call, ExtensionCall, ExtensionIdentifier, Rejection, RuntimeCall, Ticket, limits,
+    Answer, BodyError, Call, ExtensionCall, ExtensionIdentifier, Rejection, RuntimeCall, StreamEnd, Ticket, limits,
 };
 use tokio::sync::Semaphore;
 
@@ -150,18 +150,53 @@ impl<A: Api> Apis<A> {
             mode: request::response_mode(&head.headers),
             content_type: request::content_type(&head.headers),
         };
-        match self.api.call(ticket, Call::Runtime(call)).await {
-            Ok(Answer::SendBody) => {
-                let mut reading = Reading {
-                    api: &self.api,
-                    head: Some(ticket),
-                };
-                let body = body.collect(limits::MAX_RESPONSE_BYTES).await;
-                reading.head = None;
-                let call = RuntimeCall::ResponseBody { head: ticket, body };
-                self.api.call(self.api.ticket(), Call::Runtime(call)).await
+        let is_streamed = match self.api.call(ticket, Call::Runtime(call)).await {
+            Ok(Answer::SendBody) => false,
+            Ok(Answer::SendChunks) => true,
+            other => return other,
+        };
+        let mut reading = Reading {
+            api: &self.api,
+            head: Some(ticket),
+        };
+        let call = if is_streamed {
+            match self.pass_on(ticket, body).await {
+                Ok(end) => RuntimeCall::ResponseEnd { head: ticket, end },
+                Err(rejection) => {
+                    // The rules have ended it.
+                    reading.head = None;
+                    return Err(rejection);
+                }
             }
-            other => other,
+        } else {
+            let whole = body.collect(limits::MAX_RESPONSE_BYTES).await;
+            RuntimeCall::ResponseBody {
+                head: ticket,
+                body: whole,
+                failed: request::stream_failure(body.trailers()),
+            }
+        };
+        reading.head = None;
+        self.api.call(self.api.ticket(), Call::Runtime(call)).await
+    }
+
+    /// Hands over the body of a streamed response as it comes; says how it ended.
+    async fn pass_on<B>(&self, head: Ticket, body: &mut RequestBody<'_, B>) -> Result<StreamEnd, Rejection>
+    where
+        B: Body<Data = Bytes>,
+    {
+        loop {
+            match body.data().await {
+                Ok(Some(data)) => {
+                    let call = RuntimeCall::ResponseChunk { head, data };
+                    self.api.call(self.api.ticket(), Call::Runtime(call)).await?;
+                }
+                Ok(None) => {
+                    let failed = request::stream_failure(body.trailers());
+                    return Ok(failed.map_or(StreamEnd::Complete, StreamEnd::Failed));
+                }
+                Err(BodyError::Truncated | BodyError::TooLarge) => return Ok(StreamEnd::Truncated),
+            }
         }
     }
 

@@ -16,6 +16,10 @@ mod imports {
         imports: {
             "lambox:lambda/runtime.next": async | trappable,
             "lambox:lambda/runtime.respond": async | trappable,
+            "lambox:lambda/runtime.respond-stream": async | trappable,
+            "lambox:lambda/runtime.[method]response-stream.write": async | trappable,
+            "lambox:lambda/runtime.[static]response-stream.finish": async | trappable,
+            "lambox:lambda/runtime.[static]response-stream.fail": async | trappable,
             "lambox:lambda/runtime.fail": async | trappable,
             "lambox:lambda/runtime.fail-init": async | trappable,
             "lambox:lambda/extension.register": async | trappable,
@@ -24,6 +28,7 @@ mod imports {
             "lambox:lambda/extension.exit-error": async | trappable,
             default: trappable,
         },
+        with: { "lambox:lambda/runtime.response-stream": super::super::stream::ResponseStream },
         require_store_data_send: true,
     });
 }

@@ -30,7 +30,7 @@ impl<A: Api> wit::Host for Lambda<'_, A> {
                 has_configuration_keys: false,
             }),
             wants_account_id: false,
-            identifier: ExtensionIdentifier::from_uuid(self.0.uuid()),
+            identifier: ExtensionIdentifier::from_uuid(self.api.uuid()),
         };
         match self.extension_call(call).await {
             Ok(Answer::Registered(registration)) => Ok(Ok(wit::Registration {
@@ -91,8 +91,8 @@ impl<A: Api> wit::Host for Lambda<'_, A> {
 }
 
 impl<A: Api> Lambda<'_, A> {
-    async fn extension_call(&self, call: ExtensionCall) -> Result<Answer, lambox_lifecycle::Rejection> {
-        self.0.call(self.0.ticket(), Call::Extension(call)).await
+    async fn extension_call(&mut self, call: ExtensionCall) -> Result<Answer, lambox_lifecycle::Rejection> {
+        self.api.call(self.api.ticket(), Call::Extension(call)).await
     }
 }
 

@@ -17,7 +17,7 @@ use super::{Api, LambdaView, bounded, unexpected};
 pub(crate) async fn serve<T: LambdaView>(store: &mut Store<T>, guest: &HandlerGuestPre<T>) -> wasmtime::Result<()> {
     let guest = guest.instantiate_async(&mut *store).await?;
     let handler = guest.lambox_lambda_handler();
-    let api = store.data_mut().api().clone();
+    let api = store.data_mut().lambda().0.clone();
     let call = async |call| api.call(api.ticket(), Call::Runtime(call)).await;
     loop {
         let delivery = match call(RuntimeCall::Next).await {

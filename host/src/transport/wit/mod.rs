@@ -4,11 +4,12 @@ mod bindings;
 mod extension;
 mod handler;
 mod runtime;
+mod stream;
 
 use std::sync::Arc;
 
 use lambox_lifecycle::{Answer, BodyError, ErrorReport, Rejection, limits};
-use wasmtime::component::{HasData, Linker};
+use wasmtime::component::{HasData, Linker, ResourceTable};
 
 use super::Api;
 pub(crate) use bindings::HandlerGuestPre;
@@ -19,13 +20,16 @@ pub(crate) trait LambdaView: Send + 'static {
     /// The APIs.
     type Api: Api;
 
-    /// The APIs of the environment that the guest belongs to.
-    fn api(&mut self) -> &Self::Api;
+    /// The APIs of the environment that the guest belongs to, and the guest's resources.
+    fn lambda(&mut self) -> (&Self::Api, &mut ResourceTable);
 }
 
 /// What the host functions see of a store's data.
 #[derive(Debug)]
-pub(crate) struct Lambda<'a, A>(&'a A);
+pub(crate) struct Lambda<'a, A> {
+    api: &'a A,
+    table: &'a mut ResourceTable,
+}
 
 struct HasLambda<A>(std::marker::PhantomData<A>);
 
@@ -40,7 +44,8 @@ impl<A: Api> HasData for HasLambda<A> {
 /// Where the linker has them already.
 pub(crate) fn add_to_linker<T: LambdaView>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     fn view<T: LambdaView>(data: &mut T) -> Lambda<'_, T::Api> {
-        Lambda(data.api())
+        let (api, table) = data.lambda();
+        Lambda { api, table }
     }
     bindings::lambda::types::add_to_linker::<T, HasLambda<T::Api>>(linker, view::<T>)?;
     bindings::lambda::runtime::add_to_linker::<T, HasLambda<T::Api>>(linker, view::<T>)?;

@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use lambox_lifecycle::{Answer, Call, Delivery, RuntimeCall};
+use wasmtime::component::Resource;
 
 use super::bindings::lambda::runtime::Host;
 use super::bindings::lambda::types::{Context, FunctionError, Invocation, Rejection};
+use super::stream::ResponseStream;
 use super::{Api, Lambda, accepted, bounded, unexpected};
 
 impl<A: Api> Host for Lambda<'_, A> {
@@ -36,6 +38,15 @@ impl<A: Api> Host for Lambda<'_, A> {
         )
     }
 
+    async fn respond_stream(
+        &mut self,
+        request_id: String,
+        content_type: Option<String>,
+    ) -> wasmtime::Result<Result<Resource<ResponseStream>, Rejection>> {
+        self.begin_stream(request_id.parse().ok(), content_type.map(Into::into))
+            .await
+    }
+
     async fn fail(&mut self, request_id: String, error: FunctionError) -> wasmtime::Result<Result<(), Rejection>> {
         let report = bounded(error.body.len(), error.into());
         accepted(
@@ -54,8 +65,8 @@ impl<A: Api> Host for Lambda<'_, A> {
 }
 
 impl<A: Api> Lambda<'_, A> {
-    async fn runtime_call(&self, call: RuntimeCall) -> Result<Answer, lambox_lifecycle::Rejection> {
-        self.0.call(self.0.ticket(), Call::Runtime(call)).await
+    pub(super) async fn runtime_call(&mut self, call: RuntimeCall) -> Result<Answer, lambox_lifecycle::Rejection> {
+        self.api.call(self.api.ticket(), Call::Runtime(call)).await
     }
 }
 

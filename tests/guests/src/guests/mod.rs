@@ -42,6 +42,7 @@ guests! {
     "sleep-past-deadline" => sleep_past_deadline,
     "spin" => spin,
     "spin-init" => spin_init,
+    "stream" => stream,
     "tick-in-next" => tick_in_next,
     "trap" => trap,
 }

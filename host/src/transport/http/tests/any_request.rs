@@ -21,6 +21,7 @@ fn verdict() -> impl Strategy<Value = Result<Answer, Rejection>> {
     select(vec![
         Ok(Answer::Accepted),
         Ok(Answer::SendBody),
+        Ok(Answer::SendChunks),
         Err(Rejection::InvalidRequestId),
         Err(Rejection::TooLarge),
         Err(Rejection::Ended),

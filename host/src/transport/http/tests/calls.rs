@@ -200,19 +200,19 @@ async fn every_route_hands_over_what_was_sent() {
     1: Runtime(Next)
     # a response without headers is buffered and has no content type
     1: Runtime(ResponseHead { request_id: Some(8476a536-e9f4-11e8-9739-2dfe598c3fcd), mode: Buffered, content_type: None })
-    2: Runtime(ResponseBody { head: Ticket(1), body: Ok(b"{\"ok\":true}") })
+    2: Runtime(ResponseBody { head: Ticket(1), body: Ok(b"{\"ok\":true}"), failed: None })
     # empty headers are as good as none
     1: Runtime(ResponseHead { request_id: Some(8476a536-e9f4-11e8-9739-2dfe598c3fcd), mode: Buffered, content_type: None })
-    2: Runtime(ResponseBody { head: Ticket(1), body: Ok(b"") })
+    2: Runtime(ResponseBody { head: Ticket(1), body: Ok(b""), failed: None })
     # a response is streamed where the mode says so exactly
     1: Runtime(ResponseHead { request_id: Some(8476a536-e9f4-11e8-9739-2dfe598c3fcd), mode: Streaming, content_type: Some("application/vnd.awslambda.http-integration-response") })
-    2: Runtime(ResponseBody { head: Ticket(1), body: Ok(b"{}") })
+    2: Runtime(ResponseBody { head: Ticket(1), body: Ok(b"{}"), failed: None })
     # a response in any other mode is invalid
     1: Runtime(ResponseHead { request_id: Some(8476a536-e9f4-11e8-9739-2dfe598c3fcd), mode: Invalid, content_type: None })
-    2: Runtime(ResponseBody { head: Ticket(1), body: Ok(b"{}") })
+    2: Runtime(ResponseBody { head: Ticket(1), body: Ok(b"{}"), failed: None })
     # an empty id is an id that is nobody's
     1: Runtime(ResponseHead { request_id: None, mode: Buffered, content_type: None })
-    2: Runtime(ResponseBody { head: Ticket(1), body: Ok(b"") })
+    2: Runtime(ResponseBody { head: Ticket(1), body: Ok(b""), failed: None })
     # an id that is no UUID is nobody's
     1: Runtime(Error { request_id: None, report: Ok(ErrorReport { error_type: None, content_type: None, body: b"" }) })
     # the id in capital letters is another text

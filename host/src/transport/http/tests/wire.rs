@@ -6,7 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use lambox_lifecycle::limits::MAX_RESPONSE_BYTES;
-use lambox_lifecycle::{Answer, BodyError, Call, Delivery, Invocation, Rejection, RequestId, RuntimeCall, Timestamp};
+use lambox_lifecycle::{
+    Answer, BodyError, Call, Delivery, ErrorReport, Invocation, Rejection, RequestId, RuntimeCall, StreamEnd, Ticket,
+    Timestamp,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use uuid::Uuid;
 
@@ -172,6 +175,137 @@ async fn bodies_are_read_as_far_as_they_go() {
         assert_eq!(statuses(&answer), [status], "a body {name}");
         assert_eq!(bodies(&script), [body.map(Bytes::from)], "a body {name}");
     }
+}
+
+/// A failure as trailers tell it.
+fn failed(error_type: Option<&str>, body: &'static str) -> ErrorReport {
+    ErrorReport {
+        error_type: error_type.map(Into::into),
+        content_type: None,
+        body: body.into(),
+    }
+}
+
+#[tokio::test]
+async fn a_stream_is_handed_on_as_it_comes_with_its_end() {
+    let trailers = |lines: &str| format!("Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n{lines}\r\n");
+    for (name, rest, body, end) in [
+        ("nothing", "\r\n".to_owned(), "", StreamEnd::Complete),
+        (
+            "a known length",
+            "Content-Length: 3\r\n\r\nabc".to_owned(),
+            "abc",
+            StreamEnd::Complete,
+        ),
+        (
+            "chunks",
+            "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n".to_owned(),
+            "abc",
+            StreamEnd::Complete,
+        ),
+        (
+            "trailers of a failure",
+            trailers(
+                "Lambda-Runtime-Function-Error-Type: Runtime.Broken\r\nLambda-Runtime-Function-Error-Body: e30=\r\n",
+            ),
+            "a",
+            StreamEnd::Failed(failed(Some("Runtime.Broken"), "{}")),
+        ),
+        (
+            "trailers with a type alone",
+            trailers("Lambda-Runtime-Function-Error-Type: Mine\r\n"),
+            "a",
+            StreamEnd::Failed(failed(Some("Mine"), "")),
+        ),
+        (
+            "trailers with a body alone",
+            trailers("Lambda-Runtime-Function-Error-Body: e30=\r\n"),
+            "a",
+            StreamEnd::Failed(failed(None, "{}")),
+        ),
+        (
+            "trailers whose body is no base64",
+            trailers("Lambda-Runtime-Function-Error-Body: {}\r\n"),
+            "a",
+            StreamEnd::Failed(failed(None, "{}")),
+        ),
+        (
+            "trailers that are empty",
+            trailers("Lambda-Runtime-Function-Error-Type: \r\nLambda-Runtime-Function-Error-Body:\r\n"),
+            "a",
+            StreamEnd::Complete,
+        ),
+        (
+            "trailers of another kind",
+            trailers("A: b\r\n"),
+            "a",
+            StreamEnd::Complete,
+        ),
+        (
+            "less than it said",
+            "Content-Length: 3\r\n\r\nab".to_owned(),
+            "ab",
+            StreamEnd::Truncated,
+        ),
+        (
+            "no last chunk",
+            "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n".to_owned(),
+            "a",
+            StreamEnd::Truncated,
+        ),
+    ] {
+        let script = Script::new([Ok(Answer::SendChunks)]);
+        script.0.lock().always = Some(Ok(Answer::Accepted));
+        let answer = talk(&script, format!("{RESPONSE}{rest}")).await;
+        assert_eq!(statuses(&answer), ["202 Accepted"], "{name}");
+        let mut sent = Vec::new();
+        let mut ends = Vec::new();
+        for call in script.calls() {
+            match call {
+                Call::Runtime(RuntimeCall::ResponseHead { .. }) => {}
+                Call::Runtime(RuntimeCall::ResponseChunk { head, data }) => {
+                    assert_eq!((head, ends.len()), (Ticket(1), 0), "{name}");
+                    sent.extend_from_slice(&data);
+                }
+                Call::Runtime(RuntimeCall::ResponseEnd { head, end }) => {
+                    assert_eq!(head, Ticket(1), "{name}");
+                    ends.push(end);
+                }
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+        assert_eq!(
+            (sent.as_slice(), ends.as_slice()),
+            (body.as_bytes(), &[end][..]),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_piece_of_a_stream_is_handed_on_before_the_next_is_there() {
+    let script = Script::new([Ok(Answer::SendChunks)]);
+    script.0.lock().always = Some(Ok(Answer::Accepted));
+    let (mut client, server) = duplex(64 * 1024);
+    let mut connection = std::pin::pin!(serve_connection(server, Apis::new(script.clone())));
+    let head = format!("{RESPONSE}Transfer-Encoding: chunked\r\n\r\n");
+    client.write_all(head.as_bytes()).await.unwrap();
+    for (number, piece) in ["1\r\na\r\n", "1\r\nb\r\n"].into_iter().enumerate() {
+        client.write_all(piece.as_bytes()).await.unwrap();
+        assert!(connection.as_mut().now_or_never().is_none(), "there is more to come");
+        assert_eq!(script.calls().len(), 2 + number, "the head, and each piece");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_on_its_way_is_read_and_not_handed_on() {
+    let script = Script::new([Ok(Answer::SendChunks), Err(Rejection::StreamTooLarge)]);
+    let body = "x".repeat(1_000_000);
+    let request = format!("{RESPONSE}Content-Length: {}\r\n\r\n{body}{PING}", body.len());
+    let answer = talk(&script, request).await;
+    assert_eq!(statuses(&answer), ["413 Payload Too Large", "200 OK"]);
+    assert!(answer.contains("(209715200 bytes)"), "{answer}");
+    assert_eq!(script.calls().len(), 2);
 }
 
 #[tokio::test]
