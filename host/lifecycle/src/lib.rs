@@ -23,6 +23,7 @@ mod outcome;
 mod rate;
 mod refusal;
 mod rejection;
+pub mod telemetry;
 mod time;
 
 pub use answer::{Answer, Delivery, ExtensionEvent, Registration};
@@ -31,7 +32,9 @@ pub use call::{
 };
 pub use config::{Config, InitType};
 pub use effect::Effect;
-pub use event::{ExtensionState, InitPhase, ManagedReport, PlatformEvent, Report, Spans, Status};
+pub use event::{
+    ExtensionState, InitPhase, ManagedReport, PlatformEvent, Report, RestoreDurations, Spans, Status, SubscriptionState,
+};
 pub use id::{ExtensionIdentifier, RequestId};
 pub use input::{Exit, Input, Program, Reading, Ticket};
 pub use invocation::Invocation;
