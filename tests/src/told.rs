@@ -8,6 +8,8 @@ use lambox::{LogEntry, LogFormat, LogSource, PlatformEvent};
 pub fn told(entries: &[LogEntry], config: &Config) -> String {
     let lines: String = entries
         .iter()
+        // The Logs API's word for what the report's status says.
+        .filter(|entry| !matches!(entry.source, LogSource::Platform(PlatformEvent::Fault { .. })))
         .map(|entry| {
             let mut line = String::new();
             entry
