@@ -1,7 +1,7 @@
 //! Writes much.
 //!
-//! Event `{"bytes":N,"line":L,"stream":"stdout"|"stderr"}`: N bytes, in lines of L times `x` and a newline (0: no lines).
-//! Answer `{"written":N}`.
+//! Event `{"bytes":N,"line":L,"text":T,"stream":"stdout"|"stderr"}`: the text, and N bytes, in lines of L times `x` and a
+//! newline (0: no lines). Answer `{"written":N}`.
 
 use std::io::{self, Write};
 
@@ -18,7 +18,9 @@ pub(crate) fn main() -> Result<(), Refused> {
 }
 
 fn flood(mut stream: impl Write, event: &Value) -> io::Result<usize> {
-    let (mut left, mut written) = (count(event, "bytes"), 0);
+    let text = event["text"].as_str().unwrap_or_default();
+    stream.write_all(text.as_bytes())?;
+    let (mut left, mut written) = (count(event, "bytes"), text.len());
     let line = match count(event, "line") {
         0 => vec![b'x'; 64 * 1024],
         length => [vec![b'x'; length], b"\n".to_vec()].concat(),
