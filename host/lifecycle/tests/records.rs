@@ -38,9 +38,19 @@ const NEWEST: Schema = Schema::Telemetry20250129;
 /// Something that becomes of an invocation.
 type Course = fn(&mut World);
 
+/// What becomes of an invocation, and what is told of it: its status and error type, its bytes, and how many spans.
+type Case = (
+    &'static str,
+    Course,
+    &'static str,
+    Option<&'static str>,
+    Option<u64>,
+    usize,
+);
+
 #[test]
 fn how_an_invocation_went_is_told_by_each_of_its_events() {
-    let cases: [(&str, Course, &str, Option<&str>, Option<u64>, usize); 10] = [
+    let cases: [Case; 10] = [
         (
             "a response",
             |world| {
@@ -249,7 +259,7 @@ fn durations_spans_and_bytes_are_those_that_were_measured() {
             failed: None,
         });
     world.advance(Duration::from_micros(300)).runtime(RuntimeCall::Next);
-    world.advance(Duration::from_micros(4_000)).extension(next_of(0));
+    world.advance(Duration::from_millis(4)).extension(next_of(0));
     let span = |name: &str, start: &str, duration: f64| json!({"name": name, "start": start, "durationMs": duration});
     let done = only(&world, NEWEST, "platform.runtimeDone");
     assert_eq!(

@@ -139,13 +139,9 @@ async fn all_that_happens_in_a_cold_and_a_warm_invocation_with_an_extension() {
 
 /// An event with which `flood-stdout` writes lines of JSON of each level, one of text, and one that names no level.
 fn lines_of_all_levels() -> Value {
-    let mut text = String::new();
-    for level in ApplicationLogLevel::ALL {
-        text += &format!(
-            "{{\"level\":\"{}\",\"timestamp\":\"2026-01-01T00:00:00Z\"}}\n",
-            level.as_str()
-        );
-    }
+    let line = |level: ApplicationLogLevel| json!({ "level": level.as_str(), "timestamp": "2026-01-01T00:00:00Z" });
+    let lines = ApplicationLogLevel::ALL.map(|level| line(level).to_string());
+    let mut text = lines.join("\n") + "\n";
     text += "plain text\n{\"message\":\"no level\"}\n";
     json!({ "text": text })
 }
@@ -348,4 +344,71 @@ async fn a_sampled_trace_is_told_of_and_another_is_not() {
     REPORT RequestId: 00000000-0000-0000-0000-000000000002→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→
     0 events with it
     ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_golden_sequences_stand_in_the_log_with_what_the_function_writes() {
+    let told = same_over_all(|transport| async move {
+        let mut stage = over(transport, "flood-stdout")
+            .env("FLOOD_AT_INIT", "of the init\n")
+            .guest_extension("ext-slow")
+            .timeout_ms(1_500)
+            .stage();
+        for (number, then) in ["", "", "fail", "sleep", "", "exit", ""].into_iter().enumerate() {
+            let text = format!("of invocation {}\n", number + 1);
+            let result = stage.invoke_silently(json!({ "text": text, "then": then })).await;
+            // The extension writes at the same time as the function, and the tail is the same as the log.
+            assert_eq!(result.log_tail(), result.delivered_log());
+            let of_extension = |line: &&str| line.starts_with("ext-slow");
+            let log = result.log_tail();
+            let log: String = log.split_inclusive('\n').filter(|line| !of_extension(line)).collect();
+            stage.tell(&redacted(&log));
+            stage.tell(&format!("= {}", String::from_utf8_lossy(result.payload())));
+        }
+        stage.told()
+    })
+    .await;
+    assert_snapshot!(told, @r#"
+    of the init
+    EXTENSION→Name: ext-slow→State: Ready→Events: [INVOKE, SHUTDOWN]
+    START RequestId: 00000000-0000-0000-0000-000000000001 Version: $LATEST
+    of invocation 1
+    END RequestId: 00000000-0000-0000-0000-000000000001
+    REPORT RequestId: 00000000-0000-0000-0000-000000000001→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→Init Duration: __.__ ms→
+    = {"written":16}
+    START RequestId: 00000000-0000-0000-0000-000000000002 Version: $LATEST
+    of invocation 2
+    END RequestId: 00000000-0000-0000-0000-000000000002
+    REPORT RequestId: 00000000-0000-0000-0000-000000000002→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→
+    = {"written":16}
+    START RequestId: 00000000-0000-0000-0000-000000000003 Version: $LATEST
+    of invocation 3
+    END RequestId: 00000000-0000-0000-0000-000000000003
+    REPORT RequestId: 00000000-0000-0000-0000-000000000003→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→
+    = {"errorMessage":"told to","errorType":"GuestError"}
+    START RequestId: 00000000-0000-0000-0000-000000000004 Version: $LATEST
+    of invocation 4
+    END RequestId: 00000000-0000-0000-0000-000000000004
+    REPORT RequestId: 00000000-0000-0000-0000-000000000004→Duration: 1500.00 ms→Billed Duration: 1500 ms→Memory Size: 128 MB→Max Memory Used: __ MB→Status: timeout
+    = {"errorType":"Sandbox.Timedout","errorMessage":"RequestId: 00000000-0000-0000-0000-000000000004 Error: Task timed out after 1.50 seconds"}
+    of the init
+    EXTENSION→Name: ext-slow→State: Ready→Events: [INVOKE, SHUTDOWN]
+    START RequestId: 00000000-0000-0000-0000-000000000005 Version: $LATEST
+    of invocation 5
+    END RequestId: 00000000-0000-0000-0000-000000000005
+    REPORT RequestId: 00000000-0000-0000-0000-000000000005→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→
+    = {"written":16}
+    START RequestId: 00000000-0000-0000-0000-000000000006 Version: $LATEST
+    of invocation 6
+    END RequestId: 00000000-0000-0000-0000-000000000006
+    REPORT RequestId: 00000000-0000-0000-0000-000000000006→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→Status: error→Error Type: Runtime.ExitError
+    = {"errorType":"Runtime.ExitError","errorMessage":"RequestId: 00000000-0000-0000-0000-000000000006 Error: Runtime exited with error: exit status 1"}
+    of the init
+    EXTENSION→Name: ext-slow→State: Ready→Events: [INVOKE, SHUTDOWN]
+    START RequestId: 00000000-0000-0000-0000-000000000007 Version: $LATEST
+    of invocation 7
+    END RequestId: 00000000-0000-0000-0000-000000000007
+    REPORT RequestId: 00000000-0000-0000-0000-000000000007→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→
+    = {"written":16}
+    "#);
 }
