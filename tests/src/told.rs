@@ -8,7 +8,7 @@ use lambox::{LogEntry, LogFormat, LogSource, PlatformEvent};
 pub fn told(entries: &[LogEntry], config: &Config) -> String {
     let lines: String = entries
         .iter()
-        // The Logs API's word for what the report's status says.
+        // It says nothing that the report behind it does not, and to subscribers of the Logs API only.
         .filter(|entry| !matches!(entry.source, LogSource::Platform(PlatformEvent::Fault { .. })))
         .map(|entry| {
             let mut line = String::new();
