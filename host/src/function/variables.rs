@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use lambox_lifecycle::{Config, InitType};
+use lambox_lifecycle::{Config, InitType, LogFormat};
 
 use crate::environment::RUNTIME_API_PORT;
 
@@ -104,8 +104,15 @@ pub(super) fn of_runtime(config: &Config, region: &str, own: &BTreeMap<String, S
         .collect();
     if let InitType::LambdaManagedInstances { max_concurrency } = config.initialization_type {
         variables.insert("AWS_LAMBDA_MAX_CONCURRENCY".to_owned(), max_concurrency.to_string());
-        // There is no other format where several invocations are served at once.
-        variables.insert("AWS_LAMBDA_LOG_FORMAT".to_owned(), "JSON".to_owned());
+    }
+    // Source: documented for the JSON format, assumed that there are none of the text format.
+    if config.logging.format == LogFormat::Json {
+        for (name, value) in [
+            ("AWS_LAMBDA_LOG_FORMAT", config.logging.format.as_str()),
+            ("AWS_LAMBDA_LOG_LEVEL", config.logging.application_level.as_str()),
+        ] {
+            variables.insert(name.to_owned(), value.to_owned());
+        }
     }
     variables.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));
     variables.into_iter().collect()

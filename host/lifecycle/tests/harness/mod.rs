@@ -14,9 +14,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use lambox_lifecycle::{
     Answer, BodyError, Call, Config, Effect, ErrorReport, Exit, ExtensionCall, ExtensionEvent, ExtensionIdentifier,
-    GivenIdentifier, InitType, Input, Invocation, Lifecycle, ManagedReport, Outcome, Phase, PlatformEvent, Program,
-    Reading, Refusal, RegisterBody, Rejection, RequestId, ResponseMode, RuntimeCall, StreamEnd, StreamRate, Ticket,
-    Timestamp, log,
+    GivenIdentifier, InitType, Input, Invocation, Lifecycle, Logging, ManagedReport, Outcome, Phase, PlatformEvent,
+    Program, Reading, Refusal, RegisterBody, Rejection, RequestId, ResponseMode, RuntimeCall, StreamEnd, StreamRate,
+    Ticket, Timestamp, log,
 };
 use uuid::Uuid;
 
@@ -39,6 +39,7 @@ pub fn config(extensions: &[&str]) -> Config {
         runtime_version: "".into(),
         runtime_version_arn: "".into(),
         stream_rate: StreamRate::default(),
+        logging: Logging::default(),
     }
 }
 
