@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::telemetry::{Api, EventType};
 use crate::{InitType, RequestId, Timestamp};
 
 /// How a part of the life of an environment ended.
@@ -85,6 +86,34 @@ impl ExtensionState {
     }
 }
 
+/// What became of a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SubscriptionState {
+    /// It was taken.
+    Subscribed,
+    /// The same one was there already.
+    AlreadySubscribed,
+}
+
+impl SubscriptionState {
+    /// The spelling on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Subscribed => "Subscribed",
+            Self::AlreadySubscribed => "Already subscribed",
+        }
+    }
+}
+
+/// What restoring a snapshot took, in the report of the invocation it was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestoreDurations {
+    /// How long it took.
+    pub duration: Duration,
+    /// What would be billed of it: whole milliseconds. A model.
+    pub billed_duration: Duration,
+}
+
 /// The measured parts of an invocation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spans {
@@ -115,8 +144,14 @@ pub struct Report {
     pub max_memory_used: u64,
     /// How long the initialisation took, in the report of the invocation it was made for.
     pub init_duration: Option<Duration>,
+    /// What the restore took, in the report of the invocation it was made for.
+    pub restore: Option<RestoreDurations>,
     /// From the runtime's end of the invocation to the extensions': `extensionOverhead`.
     pub extension_overhead: Option<(Timestamp, Duration)>,
+    /// The X-Ray trace header.
+    pub trace_id: Option<Arc<str>>,
+    /// The tenant's id.
+    pub tenant_id: Option<Arc<str>>,
 }
 
 /// Something that the platform tells.
@@ -153,6 +188,51 @@ pub enum PlatformEvent {
         error_type: Option<Cow<'static, str>>,
         /// How long it took.
         duration: Duration,
+    },
+    /// `platform.restoreStart`.
+    RestoreStart {
+        /// The X-Ray trace header of the invocation it is made for.
+        trace_id: Option<Arc<str>>,
+    },
+    /// `platform.restoreRuntimeDone`.
+    RestoreRuntimeDone {
+        /// How it ended for the runtime.
+        status: Status,
+        /// The error type where it failed.
+        error_type: Option<Cow<'static, str>>,
+        /// The X-Ray trace header of the invocation it is made for.
+        trace_id: Option<Arc<str>>,
+    },
+    /// `platform.restoreReport`.
+    RestoreReport {
+        /// How it ended.
+        status: Status,
+        /// The error type where it failed.
+        error_type: Option<Cow<'static, str>>,
+        /// How long it took.
+        duration: Duration,
+        /// The X-Ray trace header of the invocation it is made for.
+        trace_id: Option<Arc<str>>,
+    },
+    /// `platform.telemetrySubscription`, or `platform.logsSubscription` of the Logs API.
+    Subscription {
+        /// The API.
+        api: Api,
+        /// The extension's name.
+        name: Arc<str>,
+        /// What became of it.
+        state: SubscriptionState,
+        /// The streams, in the order in which they were asked for.
+        types: Vec<EventType>,
+    },
+    /// `platform.logsDropped`: a subscriber was too slow, or not there.
+    LogsDropped {
+        /// Why: [`SLOW_CONSUMER`](crate::telemetry::SLOW_CONSUMER).
+        reason: &'static str,
+        /// How many records it will not get.
+        dropped_records: u64,
+        /// Their length in bytes.
+        dropped_bytes: u64,
     },
     /// `platform.extension`.
     Extension {
@@ -192,6 +272,17 @@ pub enum PlatformEvent {
         spans: Spans,
         /// The X-Ray trace header.
         trace_id: Option<Arc<str>>,
+        /// The tenant's id.
+        tenant_id: Option<Arc<str>>,
+    },
+    /// `platform.fault` of the Logs API: an invocation that failed is about to be reported.
+    Fault {
+        /// The invocation.
+        request_id: RequestId,
+        /// How it ended.
+        status: Status,
+        /// The error type where it failed.
+        error_type: Option<Cow<'static, str>>,
     },
     /// `platform.end` of the Logs API, and the END line.
     End {
@@ -200,4 +291,26 @@ pub enum PlatformEvent {
     },
     /// `platform.report`.
     Report(Report),
+}
+
+impl PlatformEvent {
+    /// The invocation that it tells of, where it tells of one.
+    pub const fn request_id(&self) -> Option<RequestId> {
+        match self {
+            Self::Start { request_id, .. }
+            | Self::RuntimeDone { request_id, .. }
+            | Self::Fault { request_id, .. }
+            | Self::End { request_id }
+            | Self::Report(Report { request_id, .. }) => Some(*request_id),
+            Self::InitStart { .. }
+            | Self::InitRuntimeDone { .. }
+            | Self::InitReport { .. }
+            | Self::RestoreStart { .. }
+            | Self::RestoreRuntimeDone { .. }
+            | Self::RestoreReport { .. }
+            | Self::Subscription { .. }
+            | Self::LogsDropped { .. }
+            | Self::Extension { .. } => None,
+        }
+    }
 }

@@ -22,6 +22,7 @@ mod machine;
 mod outcome;
 mod rate;
 mod rejection;
+pub mod telemetry;
 mod time;
 
 pub use answer::{Answer, Delivery, ExtensionEvent, Registration};
@@ -30,7 +31,7 @@ pub use call::{
 };
 pub use config::{Config, InitType};
 pub use effect::Effect;
-pub use event::{ExtensionState, InitPhase, PlatformEvent, Report, Spans, Status};
+pub use event::{ExtensionState, InitPhase, PlatformEvent, Report, RestoreDurations, Spans, Status, SubscriptionState};
 pub use id::{ExtensionIdentifier, RequestId};
 pub use input::{Exit, Input, Program, Reading, Ticket};
 pub use invocation::Invocation;

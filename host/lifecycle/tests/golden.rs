@@ -133,6 +133,7 @@ fn a_timeout_answers_at_the_deadline_and_the_next_invocation_begins_with_an_init
         .input(exited(Program::Extension(0), Exit::Status(0)));
     assert_snapshot!(world.transcript(), @r"
     answer 4: SHUTDOWN timeout, deadline 4000 ms
+    event Fault
     | END RequestId: 00000000-0000-0000-0000-000000000001
     | REPORT RequestId: 00000000-0000-0000-0000-000000000001→Duration: 2000.00 ms→Billed Duration: 2000 ms→Memory Size: 128 MB→Max Memory Used: 37 MB→Status: timeout
     freeze
@@ -185,6 +186,7 @@ fn a_runtime_that_exits_in_the_handler_is_told_with_its_status() {
     answer 1: invocation, deadline 2000 ms
     respond [Runtime.ExitError] {"errorType":"Runtime.ExitError","errorMessage":"RequestId: 00000000-0000-0000-0000-000000000001 Error: Runtime exited with error: exit status 3"}
     event RuntimeDone
+    event Fault
     | END RequestId: 00000000-0000-0000-0000-000000000001
     | REPORT RequestId: 00000000-0000-0000-0000-000000000001→Duration: 4.00 ms→Billed Duration: 4 ms→Memory Size: 128 MB→Max Memory Used: 37 MB→Status: error→Error Type: Runtime.ExitError
     freeze
@@ -215,6 +217,7 @@ fn an_init_error_is_repeated_and_then_answered_verbatim() {
     | START RequestId: 00000000-0000-0000-0000-000000000001 Version: $LATEST
     event RuntimeDone
     kill runtime
+    event Fault
     | END RequestId: 00000000-0000-0000-0000-000000000001
     | REPORT RequestId: 00000000-0000-0000-0000-000000000001→Duration: 50.00 ms→Billed Duration: 50 ms→Memory Size: 128 MB→Max Memory Used: 37 MB→Status: error→Error Type: Runtime.UserCodeSyntaxError
     freeze
@@ -279,6 +282,7 @@ fn an_extension_that_exits_before_it_registers_fails_the_init_twice() {
     respond [Extension.Crash] {"errorType":"Extension.Crash","errorMessage":"RequestId: 00000000-0000-0000-0000-000000000001 Error: exit status 17"}
     | START RequestId: 00000000-0000-0000-0000-000000000001 Version: $LATEST
     event RuntimeDone
+    event Fault
     | END RequestId: 00000000-0000-0000-0000-000000000001
     | REPORT RequestId: 00000000-0000-0000-0000-000000000001→Duration: 383.30 ms→Billed Duration: 384 ms→Memory Size: 128 MB→Max Memory Used: 37 MB→Status: error→Error Type: Extension.Crash
     freeze

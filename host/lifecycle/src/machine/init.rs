@@ -198,6 +198,7 @@ impl Classic {
                 produced_bytes: None,
                 spans: Spans::default(),
                 trace_id: invocation.trace_id.clone(),
+                tenant_id: invocation.tenant_id.clone(),
             },
         );
         Closing(Report {
@@ -209,7 +210,10 @@ impl Classic {
             memory_size_mb: self.config.memory_size_mb,
             max_memory_used: reading.max_memory_used,
             init_duration: None,
+            restore: None,
             extension_overhead: None,
+            trace_id: invocation.trace_id.clone(),
+            tenant_id: invocation.tenant_id.clone(),
         })
     }
 }

@@ -170,7 +170,10 @@ impl Invoke {
             memory_size_mb: config.memory_size_mb,
             max_memory_used: 0,
             init_duration: self.init_duration,
+            restore: None,
             extension_overhead: None,
+            trace_id: self.delivery.invocation.trace_id.clone(),
+            tenant_id: self.delivery.invocation.tenant_id.clone(),
         }
     }
 }
@@ -310,10 +313,24 @@ impl Classic {
         State::Ready(crew)
     }
 
-    /// Tells END and REPORT.
+    /// Tells END and REPORT, and before them, over the Logs API, that the invocation failed.
     pub(super) fn tell_end(&mut self, reading: Reading, mut report: Report) -> RequestId {
         let request_id = report.request_id;
         report.max_memory_used = reading.max_memory_used;
+        match report.status {
+            Status::Success => {}
+            status @ (Status::Failure | Status::Error | Status::Timeout) => {
+                let error_type = report.error_type.clone();
+                self.event(
+                    reading.now,
+                    PlatformEvent::Fault {
+                        request_id,
+                        status,
+                        error_type,
+                    },
+                );
+            }
+        }
         self.event(reading.now, PlatformEvent::End { request_id });
         self.event(reading.now, PlatformEvent::Report(report));
         request_id
@@ -385,6 +402,7 @@ impl Classic {
                     invoke.spans(answered, by_next.then_some(at))
                 }),
                 trace_id: invoke.delivery.invocation.trace_id.clone(),
+                tenant_id: invoke.delivery.invocation.tenant_id.clone(),
             },
         );
     }
