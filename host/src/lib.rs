@@ -5,6 +5,7 @@
 mod clock;
 mod engine;
 mod environment;
+mod files;
 mod function;
 mod http_prelude;
 mod log;
@@ -16,11 +17,12 @@ mod transport;
 pub use engine::{ComponentError, EngineError, MAX_COMPONENT_BYTES};
 pub use environment::{
     ExecutionEnvironment, InvokeError, InvokeRequest, InvokeResult, MAX_PAYLOAD_BYTES, MAX_QUEUED_INVOCATIONS,
-    MAX_QUEUED_RESPONSE_BYTES, PendingInvocation, RUNTIME_API_PORT, ResponseStream, StreamEnd, StreamHead,
+    MAX_QUEUED_RESPONSE_BYTES, PendingInvocation, RUNTIME_API_PORT, ResponseStream, StreamEnd, StreamHead, Tmp,
 };
+pub use files::{MAX_PACKAGE_BYTES, MAX_PACKAGE_FILES, Package, PackageError};
 pub use function::{
-    Component, Function, FunctionBuilder, FunctionError as ConfigurationError, FunctionTimeout, FunctionTimeoutError,
-    MemorySize, MemorySizeError,
+    Component, EphemeralStorageSize, EphemeralStorageSizeError, Function, FunctionBuilder,
+    FunctionError as ConfigurationError, FunctionTimeout, FunctionTimeoutError, MemorySize, MemorySizeError,
 };
 pub use http_prelude::{HttpPrelude, HttpPreludeError, HttpPreludeReader};
 pub use lambox_lifecycle as lifecycle;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use lambox::{
-    Component, ConfigurationError, EngineError, ExecutionEnvironment, Exit, FailureCause, Function, FunctionTimeout,
-    InvokeError, InvokeRequest, InvokeResult, LoadError, LogFormat, MemorySize, Simulator, StreamRate,
+    Component, ConfigurationError, EngineError, EphemeralStorageSize, ExecutionEnvironment, Exit, FailureCause,
+    Function, FunctionTimeout, InvokeError, InvokeRequest, InvokeResult, LoadError, LogFormat, MemorySize, Package,
+    PackageError, Simulator, StreamRate,
 };
 
 use super::payload::{Payload, PayloadError};
@@ -54,6 +55,22 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "MB", default_value_t = MemorySizeArgument(MemorySize::DEFAULT))]
     memory_size: MemorySizeArgument,
 
+    /// What `/tmp` holds, 512 to 10240 MB
+    #[arg(long, value_name = "MB", default_value_t = EphemeralStorageArgument(EphemeralStorageSize::DEFAULT))]
+    ephemeral_storage: EphemeralStorageArgument,
+
+    /// The files below `/var/task`: a folder or a zip archive
+    #[arg(long, value_name = "PATH")]
+    package: Option<PathBuf>,
+
+    /// Files below `/opt`: a folder or a zip archive, repeatable; a later layer's files come before an earlier one's
+    #[arg(long = "layer", value_name = "PATH")]
+    layers: Vec<PathBuf>,
+
+    /// A folder of this machine that guests can read at the path GUEST, repeatable; with `::rw` behind it they can write
+    #[arg(long = "dir", value_name = "HOST::GUEST")]
+    dirs: Vec<Dir>,
+
     /// How long an invocation may take, as `3s`, `1500ms` or `2m`; at most 15 minutes
     #[arg(long, value_name = "TIME", default_value_t = FunctionTimeout::DEFAULT)]
     timeout: FunctionTimeout,
@@ -93,6 +110,7 @@ fn examples() -> String {
   lambox invoke hello.wasm -x telemetry.wasm          a function with an extension
   lambox invoke hello.wasm -F event.json --repeat 3   one cold start, two warm invocations
   lambox invoke hello.wasm -e TABLE=users --memory-size 512 --timeout 10s
+  lambox invoke app.wasm --package app.zip --dir fixtures::/mnt/fixtures
   jq .detail event.json | lambox invoke hello.wasm -F - 2>log.txt | jq .message"
         .to_owned()
 }
@@ -112,6 +130,53 @@ impl std::str::FromStr for MemorySizeArgument {
 impl fmt::Display for MemorySizeArgument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.as_mb().fmt(f)
+    }
+}
+
+/// A size of `/tmp` as the command line writes it, without its unit.
+#[derive(Clone, Copy, Debug)]
+struct EphemeralStorageArgument(EphemeralStorageSize);
+
+impl std::str::FromStr for EphemeralStorageArgument {
+    type Err = lambox::EphemeralStorageSizeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for EphemeralStorageArgument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_mb().fmt(f)
+    }
+}
+
+/// `HOST::GUEST` or `HOST::GUEST::rw`; which paths there can be is the function's affair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Dir {
+    host: PathBuf,
+    guest: String,
+    writable: bool,
+}
+
+impl std::str::FromStr for Dir {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (rest, writable) = match text.strip_suffix("::rw") {
+            Some(rest) => (rest, true),
+            None => (text.strip_suffix("::ro").unwrap_or(text), false),
+        };
+        match rest.split_once("::") {
+            Some((host, guest)) if !host.is_empty() && !guest.is_empty() => Ok(Self {
+                host: host.into(),
+                guest: guest.to_owned(),
+                writable,
+            }),
+            _ => Err(
+                "write HOST::GUEST, as in `./data::/mnt/data`, with `::rw` behind it to let guests write".to_owned(),
+            ),
+        }
     }
 }
 
@@ -176,6 +241,10 @@ struct Plan {
     extensions: Vec<(String, PathBuf)>,
     payload: Payload,
     memory_size: MemorySize,
+    ephemeral_storage: EphemeralStorageSize,
+    package: Option<PathBuf>,
+    layers: Vec<PathBuf>,
+    dirs: Vec<Dir>,
     timeout: FunctionTimeout,
     variables: Vec<Variable>,
     invoke_mode: InvokeModeArgument,
@@ -208,6 +277,10 @@ impl From<Arguments> for Plan {
                 .collect(),
             payload,
             memory_size: arguments.memory_size.0,
+            ephemeral_storage: arguments.ephemeral_storage.0,
+            package: arguments.package,
+            layers: arguments.layers,
+            dirs: arguments.dirs,
             timeout: arguments.timeout,
             variables: arguments.env,
             invoke_mode: arguments.invoke_mode,
@@ -255,6 +328,12 @@ pub(crate) enum Error {
     Folder { role: &'static str, path: PathBuf },
     #[error("the {role} cannot be loaded")]
     Load { role: &'static str, source: LoadError },
+    #[error("the {role} `{}` cannot be used", .path.display())]
+    Package {
+        role: &'static str,
+        path: PathBuf,
+        source: PackageError,
+    },
     #[error("the built-in function does not run")]
     Builtin(#[source] lambox::ComponentError),
     #[error(transparent)]
@@ -274,7 +353,7 @@ impl Error {
             | Self::Folder { .. }
             | Self::Load { .. }
             | Self::Configuration(ConfigurationError::ExtensionWithoutMain { .. }) => exit_code::COMPONENT,
-            Self::Payload(_) | Self::Configuration(_) => exit_code::USAGE,
+            Self::Payload(_) | Self::Package { .. } | Self::Configuration(_) => exit_code::USAGE,
             Self::Engine(_) | Self::Builtin(_) | Self::Invoke(_) | Self::Stdout(_) | Self::EventLoop(_) => {
                 exit_code::INTERNAL
             }
@@ -316,6 +395,20 @@ fn function(plan: &Plan) -> Result<Function, Error> {
     for (name, path) in &plan.extensions {
         builder = builder.extension(name, load(&simulator, "extension", path)?);
     }
+    builder = builder.ephemeral_storage_size(plan.ephemeral_storage);
+    if let Some(path) = &plan.package {
+        builder = builder.package(package("package", path)?);
+    }
+    for path in &plan.layers {
+        builder = builder.layer(package("layer", path)?);
+    }
+    for Dir { host, guest, writable } in &plan.dirs {
+        builder = if *writable {
+            builder.writable_folder(host, guest)
+        } else {
+            builder.folder(host, guest)
+        };
+    }
     for Variable { name, value } in &plan.variables {
         builder = builder.env(name, value);
     }
@@ -323,6 +416,14 @@ fn function(plan: &Plan) -> Result<Function, Error> {
         builder = builder.handler(handler);
     }
     Ok(builder.build()?)
+}
+
+fn package(role: &'static str, path: &Path) -> Result<Package, Error> {
+    Package::open(path).map_err(|source| Error::Package {
+        role,
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn load(simulator: &Simulator, role: &'static str, path: &Path) -> Result<Component, Error> {
@@ -462,6 +563,8 @@ mod tests {
             (MemorySize::DEFAULT, FunctionTimeout::DEFAULT)
         );
         assert_eq!((plan.log_format, plan.repeat), (LogFormat::Text, 1));
+        assert_eq!(plan.ephemeral_storage, EphemeralStorageSize::DEFAULT);
+        assert!(plan.package.is_none() && plan.layers.is_empty() && plan.dirs.is_empty());
         assert_eq!(
             (plan.invoke_mode, plan.stream_rate),
             (InvokeModeArgument::ResponseStream, StreamRate::default())
@@ -545,5 +648,17 @@ mod tests {
     error: invalid value 'NAME' for '--env <NAME=VALUE>': there is no `=` between its name and its value; write NAME=VALUE
     error: invalid value 'xml' for '--log-format <FORMAT>'
     "#);
+    }
+
+    #[test]
+    fn a_folder_is_granted_for_reading_unless_it_says_otherwise() {
+        let dir = |text: &str| text.parse::<Dir>().map(|dir| (dir.host, dir.guest, dir.writable));
+        let granted = |host: &str, guest: &str, writable| Ok((host.into(), guest.to_owned(), writable));
+        assert_eq!(dir("data::/mnt"), granted("data", "/mnt", false));
+        assert_eq!(dir("data::/mnt::ro"), granted("data", "/mnt", false));
+        assert_eq!(dir("data::/mnt::rw"), granted("data", "/mnt", true));
+        for wrong in ["data", "data:/mnt", "::/mnt", "data::", "data::rw", ""] {
+            assert!(dir(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -14,6 +14,7 @@ use super::tasks::{TaskEnd, Tasks, Turn};
 use super::{Plan, RUNTIME_API_PORT};
 use crate::clock::Sleep;
 use crate::engine::Engine;
+use crate::files::Files;
 use crate::function::Code;
 use crate::log::LogSource;
 use crate::network::{Network, TcpListener};
@@ -40,6 +41,7 @@ pub(super) struct Driver {
     engine: Engine,
     plan: Arc<Plan>,
     network: Network,
+    files: Arc<Files>,
     listener: Arc<TcpListener>,
     apis: Apis<EnvironmentApi>,
     tasks: Tasks<Key, Option<Exit>>,
@@ -64,6 +66,7 @@ impl Driver {
         engine: Engine,
         plan: Arc<Plan>,
         network: Network,
+        files: Arc<Files>,
         apis: Apis<EnvironmentApi>,
     ) -> Result<Self, crate::network::NetworkError> {
         let listener = Arc::new(network.host_listener(RUNTIME_API_PORT)?);
@@ -73,6 +76,7 @@ impl Driver {
             engine,
             plan,
             network,
+            files,
             listener,
             apis,
             tasks,
@@ -136,8 +140,10 @@ impl Driver {
             program,
             api: &api,
             network: &self.network,
+            files: &self.files,
             apis: &self.apis,
             arguments: self.plan.arguments(program),
+            directory: directory(program),
             variables: self.plan.variables(program),
         };
         let guest = sandbox::run(&self.engine, component.prepared(), &launch);
@@ -254,6 +260,16 @@ impl Drop for Driver {
     fn drop(&mut self) {
         self.network.stop();
         self.shared.abandon();
+    }
+}
+
+/// The directory that a program begins in.
+///
+/// Source: documented for the runtime (`LAMBDA_TASK_ROOT`), assumed for an extension.
+fn directory(program: Program) -> &'static str {
+    match program {
+        Program::Runtime => "/var/task",
+        Program::Extension(_) => "/",
     }
 }
 

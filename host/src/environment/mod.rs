@@ -5,6 +5,7 @@ mod invocation;
 mod response_stream;
 mod state;
 mod tasks;
+mod tmp;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,8 +22,10 @@ pub use self::invocation::{InvokeError, InvokeResult, MAX_QUEUED_RESPONSE_BYTES,
 pub use self::response_stream::{ResponseStream, StreamEnd, StreamHead};
 pub use self::state::MAX_QUEUED_INVOCATIONS;
 pub(crate) use self::state::{EnvironmentApi, Shared};
+pub use self::tmp::Tmp;
 use crate::clock::Clock;
 use crate::engine::{Engine, MemoryBudget};
+use crate::files::{Files, Layout};
 use crate::function::Code;
 use crate::log::{LogEntry, LogSource, Sink};
 use crate::network::{Network, NetworkPolicy};
@@ -46,6 +49,7 @@ pub(crate) struct Plan {
     pub(crate) runtime: ProgramPlan,
     pub(crate) extensions: Vec<ProgramPlan>,
     pub(crate) network: NetworkPolicy,
+    pub(crate) files: Layout,
     pub(crate) sink: Option<Sink>,
 }
 
@@ -88,6 +92,7 @@ pub struct ExecutionEnvironment {
     plan: Arc<Plan>,
     apis: Apis<EnvironmentApi>,
     network: Network,
+    files: Arc<Files>,
     listeners: Mutex<Vec<RealListener>>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -111,12 +116,14 @@ impl ExecutionEnvironment {
                 }
             }),
         );
+        let files = Files::new(&plan.files, shared.clock.now());
         let apis = Apis::new(EnvironmentApi(Arc::clone(&shared)));
         let driver = Driver::new(
             Arc::clone(&shared),
             engine.clone(),
             Arc::clone(plan),
             network.clone(),
+            Arc::clone(&files),
             apis.clone(),
         )
         .expect("the Runtime API's port is free in a network that was just made");
@@ -126,6 +133,7 @@ impl ExecutionEnvironment {
             plan: Arc::clone(plan),
             apis,
             network,
+            files,
             listeners: Mutex::default(),
             task,
         }
@@ -282,6 +290,11 @@ impl ExecutionEnvironment {
     /// The bytes of memory its guests have now.
     pub fn memory_used(&self) -> usize {
         self.shared.budget.used()
+    }
+
+    /// What is in its `/tmp`: to be looked at, and to be prepared.
+    pub fn tmp(&self) -> Tmp {
+        Tmp::new(Arc::clone(&self.files), Arc::clone(&self.shared.clock))
     }
 
     /// Serves its APIs on a real address too, for a native runtime or extension: `127.0.0.1:0` takes a free port. The

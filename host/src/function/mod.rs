@@ -1,20 +1,24 @@
 //! A function: its configuration and its code.
 
+mod ephemeral_storage_size;
 mod memory_size;
 mod timeout;
 mod variables;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use lambox_lifecycle::{Config, InitType, StreamRate, limits};
+use lambox_lifecycle::{Config, InitType, StreamRate, Timestamp, limits};
 use uuid::Uuid;
 
+pub use self::ephemeral_storage_size::{EphemeralStorageSize, EphemeralStorageSizeError};
 pub use self::memory_size::{MemorySize, MemorySizeError};
 pub use self::timeout::{FunctionTimeout, FunctionTimeoutError};
 use crate::clock::RealClock;
 use crate::environment::{ExecutionEnvironment, Plan, ProgramPlan};
+use crate::files::{self, GrantRequest, Layout, LayoutError, Package};
 use crate::log::{LogSink, Sink};
 use crate::network::{Grant, NetworkPolicy};
 use crate::sandbox::Prepared;
@@ -110,6 +114,31 @@ pub enum FunctionError {
         /// What was given.
         given: String,
     },
+    /// The deployment package and the layers are too large.
+    #[error(
+        "the deployment package and the layers have {bytes} bytes together, and at most {} (250 MB)",
+        files::MAX_PACKAGE_BYTES
+    )]
+    PackagesTooLarge {
+        /// Their length, unzipped.
+        bytes: u64,
+    },
+    /// There are too many layers.
+    #[error("a function has at most {} layers, not {count}", files::MAX_LAYERS)]
+    TooManyLayers {
+        /// How many there are.
+        count: usize,
+    },
+    /// A folder of the host cannot be granted.
+    #[error("the folder `{host}` cannot be granted as `{guest}`: {reason}")]
+    Folder {
+        /// The host's folder.
+        host: String,
+        /// The guest's path.
+        guest: String,
+        /// Why.
+        reason: String,
+    },
     /// The environment variables are too long.
     #[error(
         "the environment variables have {bytes} bytes, and a function's own have at most {}",
@@ -119,6 +148,16 @@ pub enum FunctionError {
         /// Their length.
         bytes: usize,
     },
+}
+
+impl From<LayoutError> for FunctionError {
+    fn from(error: LayoutError) -> Self {
+        match error {
+            LayoutError::TooLarge { bytes } => Self::PackagesTooLarge { bytes },
+            LayoutError::TooManyLayers { count } => Self::TooManyLayers { count },
+            LayoutError::Grant { host, guest, reason } => Self::Folder { host, guest, reason },
+        }
+    }
 }
 
 /// Gathers a function's configuration. Made by [`Simulator::function`].
@@ -131,7 +170,11 @@ pub struct FunctionBuilder {
     region: String,
     account_id: String,
     memory_size: MemorySize,
+    ephemeral_storage_size: EphemeralStorageSize,
     timeout: FunctionTimeout,
+    package: Option<Package>,
+    layers: Vec<Package>,
+    folders: Vec<GrantRequest>,
     variables: BTreeMap<String, String>,
     runtime: Option<Code>,
     extensions: Vec<(String, Code)>,
@@ -142,7 +185,8 @@ pub struct FunctionBuilder {
 
 impl FunctionBuilder {
     /// A function of this name, version `$LATEST`, handler `handler`, in `us-east-1` of account `123456789012`, with
-    /// 128 MB, a timeout of 3 seconds, streamed responses at the service's rate, no variables of its own and no extensions.
+    /// 128 MB, 512 MB in `/tmp`, a timeout of 3 seconds, streamed responses at the service's rate, no variables of its own,
+    /// no extensions and no files.
     pub(crate) fn new(simulator: Simulator, name: impl Into<String>) -> Self {
         Self {
             simulator,
@@ -152,6 +196,10 @@ impl FunctionBuilder {
             region: "us-east-1".to_owned(),
             account_id: "123456789012".to_owned(),
             memory_size: MemorySize::DEFAULT,
+            ephemeral_storage_size: EphemeralStorageSize::DEFAULT,
+            package: None,
+            layers: Vec::new(),
+            folders: Vec::new(),
             timeout: FunctionTimeout::DEFAULT,
             variables: BTreeMap::new(),
             runtime: None,
@@ -195,6 +243,46 @@ impl FunctionBuilder {
     #[must_use]
     pub fn memory_size(mut self, memory_size: MemorySize) -> Self {
         self.memory_size = memory_size;
+        self
+    }
+
+    /// Sets how much `/tmp` holds.
+    #[must_use]
+    pub fn ephemeral_storage_size(mut self, size: EphemeralStorageSize) -> Self {
+        self.ephemeral_storage_size = size;
+        self
+    }
+
+    /// Sets the deployment package: the files below `/var/task`. The runtime's component need not be among them.
+    #[must_use]
+    pub fn package(mut self, package: Package) -> Self {
+        self.package = Some(package);
+        self
+    }
+
+    /// Adds a layer: files below `/opt`, at most five layers. Where two have the same file, the later one's is there. The
+    /// extensions' components need not be among them.
+    #[must_use]
+    pub fn layer(mut self, layer: Package) -> Self {
+        self.layers.push(layer);
+        self
+    }
+
+    /// Grants a folder of the host's: guests see it, and can read it, at the path `guest`. Without a grant, nothing of the
+    /// host's disk is visible. Symbolic links in it that lead out of it lead nowhere.
+    #[must_use]
+    pub fn folder(self, host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
+        self.grant(host.into(), guest.into(), files::Access::ReadOnly)
+    }
+
+    /// Grants a folder of the host's, in which guests can write too, without limit.
+    #[must_use]
+    pub fn writable_folder(self, host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
+        self.grant(host.into(), guest.into(), files::Access::ReadWrite)
+    }
+
+    fn grant(mut self, host: PathBuf, guest: String, access: files::Access) -> Self {
+        self.folders.push(GrantRequest { host, guest, access });
         self
     }
 
@@ -298,6 +386,17 @@ impl FunctionBuilder {
             let grant = Grant::parse(&given).ok_or(FunctionError::NetworkGrant { given })?;
             network = network.grant(grant);
         }
+        let now = Timestamp::default()
+            + std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .unwrap_or_default();
+        let files = Layout::new(
+            self.package.as_ref(),
+            &self.layers,
+            &self.folders,
+            self.ephemeral_storage_size.capacity_bytes(),
+            now,
+        )?;
         let date = jiff::Timestamp::now()
             .to_zoned(jiff::tz::TimeZone::UTC)
             .strftime("%Y/%m/%d")
@@ -342,6 +441,7 @@ impl FunctionBuilder {
                 })
                 .collect(),
             network,
+            files,
             sink: self.sink,
         };
         Ok(Function {

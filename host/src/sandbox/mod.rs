@@ -2,6 +2,7 @@
 
 mod advice;
 mod clocks;
+pub(crate) mod filesystem;
 mod http;
 pub(crate) mod sockets;
 mod stdio;
@@ -12,26 +13,27 @@ use lambox_lifecycle::{Exit, Program};
 use wasmtime::component::{Component, HasData, Linker, ResourceTable};
 use wasmtime::{Store, Trap};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
-use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView as _};
-use wasmtime_wasi::p2::bindings::{CommandPre, cli, clocks as wasi_clocks, filesystem, random};
+use wasmtime_wasi::p2::bindings::{CommandPre, cli, clocks as wasi_clocks, random};
 use wasmtime_wasi::random::WasiRandom;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
 use self::clocks::{Clocks, HasClocks};
+use self::filesystem::{FilesystemCtx, FilesystemCtxView, FilesystemView};
 use self::http::Outgoing;
 use self::sockets::{SocketsCtx, SocketsCtxView, SocketsView, StopSockets};
 use self::stdio::Output;
 use crate::engine::{ComponentError, Engine, Share, Stopped, Yields};
 use crate::environment::{EnvironmentApi, Shared};
+use crate::files::Files;
 use crate::log::LogSource;
 use crate::network::Network;
 use crate::transport::http::Apis;
 use crate::transport::wit::{self, HandlerGuestPre, LambdaView};
 
-/// The most resources (streams, sockets, pollables, requests) that a guest can hold. An unmodified `lambda_runtime`
-/// program holds a few tens.
+/// The most resources (streams, sockets, pollables, requests) that a guest can hold beside its open files. An unmodified
+/// `lambda_runtime` program holds a few tens.
 const MAX_RESOURCES: usize = 512;
 
 /// The most handles of its own that a guest can have the host keep.
@@ -109,8 +111,7 @@ impl Imports {
         io::streams::add_to_linker::<Guest, HasTable>(l, |guest| &mut guest.table)?;
         wasi_clocks::wall_clock::add_to_linker::<Guest, HasClocks>(l, Guest::clocks)?;
         wasi_clocks::monotonic_clock::add_to_linker::<Guest, HasClocks>(l, Guest::clocks)?;
-        filesystem::types::add_to_linker::<Guest, WasiFilesystem>(l, Guest::filesystem)?;
-        filesystem::preopens::add_to_linker::<Guest, WasiFilesystem>(l, Guest::filesystem)?;
+        filesystem::add_to_linker(l)?;
         random::random::add_to_linker::<Guest, WasiRandom>(l, |guest| guest.wasi.random())?;
         random::insecure::add_to_linker::<Guest, WasiRandom>(l, |guest| guest.wasi.random())?;
         random::insecure_seed::add_to_linker::<Guest, WasiRandom>(l, |guest| guest.wasi.random())?;
@@ -196,6 +197,7 @@ pub(crate) struct Guest {
     http: WasiHttpCtx,
     outgoing: Outgoing,
     sockets: SocketsCtx,
+    filesystem: FilesystemCtx,
     share: Share,
 }
 
@@ -208,10 +210,14 @@ pub(crate) struct Launch<'a> {
     pub(crate) api: &'a EnvironmentApi,
     /// Its environment's network.
     pub(crate) network: &'a Network,
+    /// Its environment's files.
+    pub(crate) files: &'a Arc<Files>,
     /// Its environment's APIs over HTTP.
     pub(crate) apis: &'a Apis<EnvironmentApi>,
     /// Its arguments, the first being its own path.
     pub(crate) arguments: &'a [String],
+    /// The directory it begins in.
+    pub(crate) directory: &'a str,
     /// Its environment variables.
     pub(crate) variables: &'a [(String, String)],
 }
@@ -230,6 +236,7 @@ pub(crate) fn run(
     let wasi = WasiCtx::builder()
         .args(launch.arguments)
         .envs(launch.variables)
+        .initial_cwd(launch.directory)
         .stdout(stdout.clone())
         .stderr(stderr.clone())
         .max_random_size(MAX_RANDOM_BYTES)
@@ -252,6 +259,7 @@ pub(crate) fn run(
             apis: launch.apis.clone(),
         },
         sockets: SocketsCtx::new(launch.network.clone()),
+        filesystem: FilesystemCtx::new(Arc::clone(launch.files), Arc::clone(&shared.clock)),
         share: Share::new(Arc::clone(&shared.budget)),
     };
     let sockets = guest.sockets.stop_handle();
@@ -415,6 +423,15 @@ impl wasmtime_wasi_http::WasiHttpView for Guest {
             ctx: &mut self.http,
             table: &mut self.table,
             hooks: &mut self.outgoing,
+        }
+    }
+}
+
+impl FilesystemView for Guest {
+    fn filesystem(&mut self) -> FilesystemCtxView<'_> {
+        FilesystemCtxView {
+            ctx: &mut self.filesystem,
+            table: &mut self.table,
         }
     }
 }

@@ -265,7 +265,6 @@ async fn a_runtime_that_exits_in_its_init_is_tried_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "an environment has no /tmp yet"]
 async fn a_runtime_that_exits_in_its_first_init_only_answers_after_the_second() {
     let told = same_over_all(|transport| async move {
         let mut stage = over(transport, "exit-status")
@@ -276,7 +275,19 @@ async fn a_runtime_that_exits_in_its_first_init_only_answers_after_the_second() 
         stage.told()
     })
     .await;
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @r#"
+    event initStart init
+    event initRuntimeDone error Runtime.ExitError
+    | INIT_REPORT Init Duration: __.__ ms→Phase: init→Status: error→Error Type: Runtime.ExitError
+    event initStart invoke
+    event initRuntimeDone success
+    event initReport success
+    | START RequestId: 00000000-0000-0000-0000-000000000001 Version: $LATEST
+    event runtimeDone success
+    | END RequestId: 00000000-0000-0000-0000-000000000001
+    | REPORT RequestId: 00000000-0000-0000-0000-000000000001→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→
+    = {"invocations":1}
+    "#);
 }
 
 #[tokio::test(flavor = "multi_thread")]

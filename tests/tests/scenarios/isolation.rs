@@ -108,7 +108,6 @@ async fn nothing_of_the_hosts_disk_is_visible() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "an environment has no /tmp yet"]
 async fn tmp_is_kept_from_one_invocation_to_the_next() {
     same_over_all(|transport| async move {
         let mut stage = over(transport, "fs-probe").stage();

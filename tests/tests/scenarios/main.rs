@@ -6,6 +6,7 @@ mod coverage;
 mod examples;
 mod extensions;
 mod failures;
+mod files;
 mod frozen;
 mod isolation;
 mod logs;

@@ -30,6 +30,7 @@ guests! {
     "ext-init-error" => ext_init_error,
     "ext-never-next" => ext_never_next,
     "ext-slow" => ext_slow,
+    "ext-tmp" => ext_tmp,
     "flood-stdout" => flood_stdout,
     "fs-probe" => fs_probe,
     "grow-memory" => grow_memory,
