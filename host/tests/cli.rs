@@ -217,15 +217,70 @@ fn the_configuration_reaches_the_function() {
 }
 
 #[test]
-fn the_json_format_has_an_object_a_line() {
-    let ended = lambox(&["invoke", HANDLER, "--log-format", "json"]);
-    let types: Vec<String> = ended
-        .stderr
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect(line)["type"].to_string())
-        .collect();
-    assert_eq!(types.first().map(String::as_str), Some("\"platform.initStart\""));
-    assert_eq!(types.last().map(String::as_str), Some("\"platform.report\""));
+fn files_reach_the_function_from_a_package_a_layer_and_a_granted_folder() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    for (name, text) in [
+        ("package", "of the function"),
+        ("layer", "of a layer"),
+        ("data", "of the host"),
+    ] {
+        fs::create_dir(folder.path().join(name)).expect("it is made");
+        fs::write(folder.path().join(name).join("file"), text).expect("it is written");
+    }
+    let path = |name: &str| folder.path().join(name).to_str().expect("it is UTF-8").to_owned();
+    let ended = lambox(&[
+        "invoke",
+        GUESTS,
+        "--handler",
+        "fs-probe",
+        "--package",
+        &path("package"),
+        "--layer",
+        &path("layer"),
+        "--dir",
+        &format!("{}::/mnt/data", path("data")),
+        "--dir",
+        &format!("{}::/mnt/out::rw", path("data")),
+        "--ephemeral-storage",
+        "1024",
+        "-d",
+        r#"{"do":[{"read":"/var/task/file"},{"read":"/opt/file"},{"read":"/mnt/data/file"},
+            {"write":"/mnt/data/new","text":"x"},{"write":"/mnt/out/new","text":"x"},{"write":"/tmp/new","text":"x"}]}"#,
+    ]);
+    let told: serde_json::Value = serde_json::from_str(&ended.stdout).expect("it answers in JSON");
+    assert_eq!(
+        (&told[0]["ok"], &told[1]["ok"], &told[2]["ok"]),
+        (&"of the function".into(), &"of a layer".into(), &"of the host".into()),
+        "{told} {}",
+        ended.stderr
+    );
+    assert_eq!(told[3]["kind"], "ReadOnlyFilesystem");
+    assert!(told[4]["error"].is_null() && told[5]["error"].is_null(), "{told}");
+    assert!(folder.path().join("data/new").exists());
+}
+
+#[test]
+fn the_json_format_has_an_object_a_line_of_what_its_level_lets_through() {
+    let types = |arguments: &[&str]| {
+        let ended = lambox(&[&["invoke", HANDLER, "--log-format", "json"], arguments].concat());
+        let types: Vec<String> = ended
+            .stderr
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect(line)["type"].to_string())
+            .collect();
+        types.join(" ").replace("platform.", "").replace('"', "")
+    };
+    assert_eq!(types(&[]), "initStart start report");
+    assert_eq!(types(&["--system-log-level", "warn"]), "");
+    assert_eq!(
+        types(&["--system-log-level", "debug"]),
+        "initStart initRuntimeDone initReport start runtimeDone report"
+    );
+    let refused = lambox(&["invoke", HANDLER, "--application-log-level", "trace"]);
+    assert_eq!(
+        refused.stderr,
+        "lambox: log levels take the JSON log format, and the function's is Text\n"
+    );
 }
 
 #[test]
@@ -348,6 +403,12 @@ fn what_is_not_accepted_is_said_with_what_would_be() {
         &["-d", "Ada"],
         &["--function-name", "a b"],
         &["-x", EXTENSION, "-x", EXTENSION],
+        &["--ephemeral-storage", "100"],
+        &["--package", "missing.zip"],
+        &["--layer", "Cargo.toml"],
+        &["--dir", "examples"],
+        &["--dir", "missing::/mnt"],
+        &["--dir", "examples::/tmp/examples"],
     ] {
         let ended = lambox(&[&["invoke"], arguments].concat());
         assert_eq!(
@@ -368,6 +429,12 @@ fn what_is_not_accepted_is_said_with_what_would_be() {
     lambox: the payload in `--data` is no JSON, which the service refuses (`Could not parse request body into json: expected value at line 1 column 1`); a text is written with its quotes, as in --data '"text"'
     lambox: a function's name has 1 to 64 letters, digits, hyphens and underscores, which `a b` has not
     lambox: an extension cannot be named `extension-sdk`: another extension has that name
+    error: invalid value '100' for '--ephemeral-storage <MB>': the size of /tmp is a whole number of MB from 512 to 10240, not 100
+    lambox: the package `missing.zip` cannot be used: missing.zip cannot be read: No such file or directory (os error 2)
+    lambox: the layer `Cargo.toml` cannot be used: it is no zip archive that can be read; give a folder or a .zip file: invalid Zip archive: Could not find EOCD
+    error: invalid value 'examples' for '--dir <HOST::GUEST>': write HOST::GUEST, as in `./data::/mnt/data`, with `::rw` behind it to let guests write
+    lambox: the folder `missing` cannot be granted as `/mnt`: No such file or directory (os error 2)
+    lambox: the folder `examples` cannot be granted as `/tmp/examples`: /tmp is the environment's own
     "#);
 }
 

@@ -90,11 +90,11 @@ fn kind(kind: FileType) -> Kind {
     }
 }
 
-#[expect(
+#[allow(
     clippy::unnecessary_cast,
     clippy::cast_sign_loss,
     clippy::useless_conversion,
-    reason = "the fields' types differ from system to system"
+    reason = "the fields' types differ from system to system, and with them what can be said of a conversion"
 )]
 fn stat(stat: &fs::Stat) -> Stat {
     let time = |seconds: i64, nanos: u64| {
@@ -125,7 +125,7 @@ fn timestamps(accessed: Option<Timestamp>, modified: Option<Timestamp>) -> Times
         },
         None => Timespec {
             tv_sec: 0,
-            tv_nsec: UTIME_OMIT.into(),
+            tv_nsec: UTIME_OMIT,
         },
     };
     Timestamps {

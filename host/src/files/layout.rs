@@ -77,7 +77,7 @@ impl Layout {
             }
         }
         put("/tmp", Body::Mount(Mount::Tmp), now);
-        let mut granted = Vec::new();
+        let (mut granted, mut places) = (Vec::new(), Vec::new());
         for request in grants {
             let refuse = |reason: String| LayoutError::Grant {
                 host: request.host.display().to_string(),
@@ -87,11 +87,21 @@ impl Layout {
             if granted.len() >= MAX_GRANTS {
                 return Err(refuse(format!("at most {MAX_GRANTS} folders can be granted")));
             }
-            check_guest_path(&request.guest).map_err(|reason| refuse(reason.to_owned()))?;
+            let path = check_guest_path(&request.guest).map_err(|reason| refuse(reason.to_owned()))?;
+            // Neither may hide the other, whichever is named first.
+            if places
+                .iter()
+                .any(|other: &Vec<&str>| path.starts_with(other) || other.starts_with(&path))
+            {
+                return Err(refuse(
+                    "another folder is granted there, above it or below it".to_owned(),
+                ));
+            }
+            places.push(path);
             granted.push(grant(request, granted.len()).map_err(refuse)?);
             image
                 .put(&request.guest, Body::Mount(Mount::Granted(granted.len() - 1)), now)
-                .map_err(|_| refuse("another folder is granted in that place, or one above it".to_owned()))?;
+                .expect("nothing is mounted above it");
         }
         Ok(Self {
             image: Arc::new(image),
@@ -101,8 +111,8 @@ impl Layout {
     }
 }
 
-/// Whether a guest may see a folder there.
-fn check_guest_path(path: &str) -> Result<(), &'static str> {
+/// The names of a path at which a guest may see a folder.
+fn check_guest_path(path: &str) -> Result<Vec<&str>, &'static str> {
     let Some(names) = path.strip_prefix('/') else {
         return Err("a guest's path begins with a slash");
     };
@@ -119,7 +129,7 @@ fn check_guest_path(path: &str) -> Result<(), &'static str> {
     if names[0] == "tmp" {
         return Err("/tmp is the environment's own");
     }
-    Ok(())
+    Ok(names)
 }
 
 #[cfg(unix)]

@@ -223,15 +223,12 @@ impl State {
             times: Times::all(now),
             serial: self.serial,
         };
-        let id = match self.free.pop() {
-            Some(id) => {
-                self.nodes[id] = Some(inode);
-                id
-            }
-            None => {
-                self.nodes.push(Some(inode));
-                self.nodes.len() - 1
-            }
+        let id = if let Some(id) = self.free.pop() {
+            self.nodes[id] = Some(inode);
+            id
+        } else {
+            self.nodes.push(Some(inode));
+            self.nodes.len() - 1
         };
         self.enter(directory, name, id, now);
         Ok(id)

@@ -134,7 +134,11 @@ fn space_is_counted_to_the_page() {
     let file = create(&tmp, "a");
     assert_eq!(file.write(4 * 4_096 - 1, &[1; 2], at(1)), Ok(2), "a hole takes nothing");
     assert_eq!(files.tmp().usage().used, 2 * 4_096);
-    assert_eq!(file.write(0, &[1; 5 * 4_096], at(1)), Ok(2 * 4_096), "as much as fits");
+    assert_eq!(
+        file.write(0, &vec![1; 5 * 4_096], at(1)),
+        Ok(2 * 4_096),
+        "as much as fits"
+    );
     assert_eq!(file.append(b"x", at(1)), Ok(1), "the last page has room");
     assert_eq!(file.write(2 * 4_096, b"x", at(1)), Err(FileError::NoSpace));
     assert_eq!(tmp.create_directory("d", at(1)), Err(FileError::NoSpace));

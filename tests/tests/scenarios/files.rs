@@ -501,6 +501,8 @@ async fn a_granted_folder_can_be_read_and_is_not_left() {
         symlink(target, inside.join(link)).expect("it is made");
     }
     symlink(host.path().join("secret"), inside.join("absolute-file")).expect("it is made");
+    // It is there as long as it is held.
+    let _socket = std::os::unix::net::UnixListener::bind(inside.join("socket")).expect("it is made");
     let mut stage = probing().folder(&inside, "/mnt/data").stage();
     let told = probe(
         &mut stage,
@@ -541,6 +543,7 @@ async fn a_granted_folder_can_be_read_and_is_not_left() {
             { "set-size": "/mnt/data/file", "bytes": 0 },
             { "mkdir": "/mnt/data/new" },
             { "rename": "/mnt/data/file", "to": "/tmp/file" },
+            { "read": "/mnt/data/socket" },
         ]),
     )
     .await;
@@ -549,7 +552,7 @@ async fn a_granted_folder_can_be_read_and_is_not_left() {
     assert!(!kinds.contains(&"ok"), "{told:#}");
     assert!(!told.to_string().contains("outside"), "{told:#}");
     assert_eq!(kinds[13..20], ["ReadOnlyFilesystem"; 7], "{told:#}");
-    assert_eq!(kinds[20], "CrossesDevices");
+    assert_eq!(kinds[20..], ["CrossesDevices", "Unsupported"]);
     assert_eq!(
         fs::read_to_string(inside.join("file")).expect("it is as it was"),
         "inside"
@@ -610,6 +613,11 @@ async fn a_folder_granted_for_writing_is_written_and_two_grants_are_apart() {
             .build()
             .expect_err("it cannot be granted");
         assert!(refused.to_string().contains(reason), "{refused}");
+    }
+    for (first, second) in [("/mnt/a", "/mnt/a"), ("/mnt/a", "/mnt"), ("/mnt", "/mnt/a/b")] {
+        let refused = probing().folder(&read, first).folder(&write, second).build();
+        let refused = refused.expect_err("one would hide the other").to_string();
+        assert!(refused.contains("another folder is granted there"), "{refused}");
     }
     let missing = probing().folder(host.path().join("missing"), "/mnt/x").build();
     assert!(

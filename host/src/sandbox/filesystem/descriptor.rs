@@ -220,7 +220,13 @@ impl HostDescriptor for FilesystemCtxView<'_> {
 
     fn set_size(&mut self, this: Resource<Descriptor>, size: Filesize) -> Result<()> {
         let now = self.ctx.now();
-        Ok(self.descriptor(&this)?.writable()?.set_len(size, now)?)
+        let descriptor = self.descriptor(&this)?;
+        let file = descriptor.file()?;
+        if !descriptor.for_use.write {
+            // POSIX leaves the choice between this and `EBADF`; it is what Linux says.
+            return Err(FileError::Invalid.into());
+        }
+        Ok(file.set_len(size, now)?)
     }
 
     fn set_times(&mut self, this: Resource<Descriptor>, accessed: NewTimestamp, modified: NewTimestamp) -> Result<()> {
