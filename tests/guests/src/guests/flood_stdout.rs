@@ -23,7 +23,7 @@ pub(crate) fn main() -> Result<(), Refused> {
         match event["then"].as_str() {
             Some("fail") => return Err("told to".to_owned()),
             Some("exit") => process::exit(1),
-            Some("sleep") => thread::sleep(Duration::from_secs(3600)),
+            Some("sleep") => thread::sleep(Duration::from_hours(1)),
             _ => {}
         }
         written.map(|written| json!({ "written": written })).map_err(|error| error.to_string())
