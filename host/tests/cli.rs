@@ -354,6 +354,32 @@ fn a_failed_invocation_does_not_keep_the_others_back() {
 }
 
 #[test]
+fn invocations_at_once_are_in_flight_together_and_their_log_is_json() {
+    // Each waits for three others, so that one after the other they would wait for ever.
+    let ended = lambox(&[
+        "invoke",
+        "tests/meet/meet.wasm",
+        "-d",
+        r#"{"meet":4}"#,
+        "--max-concurrency",
+        "4",
+        "--repeat",
+        "8",
+        "--timeout",
+        "90m",
+    ]);
+    assert_eq!(
+        (ended.status, ended.stdout.as_str()),
+        (Some(0), "{\"met\":4}\n".repeat(8).as_str()),
+        "{}",
+        ended.stderr
+    );
+    let reports = ended.stderr.matches(r#""type":"platform.report""#).count();
+    assert_eq!(reports, 8, "{}", ended.stderr);
+    assert!(!ended.stderr.contains("START"), "{}", ended.stderr);
+}
+
+#[test]
 fn files_that_are_no_component_are_told_by_what_they_are() {
     let script = file("script.sh", b"#!/bin/sh\n");
     let native = file("native", b"\x7fELF\x02\x01\x01\0");
