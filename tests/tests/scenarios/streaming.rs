@@ -117,10 +117,7 @@ async fn the_first_bytes_are_there_while_the_guest_waits_for_leave_to_go_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn how_streams_end() {
     let story = same_over_all(|transport| async move {
-        let mut stage = over(transport, "stream")
-            .stream_rate(StreamRate::Unlimited)
-            .timeout_ms(1000)
-            .stage();
+        let mut stage = stage(transport);
         tell(&mut stage, r#"{"write":"all of it"}"#).await;
         tell(&mut stage, "").await;
         tell(
@@ -136,12 +133,16 @@ async fn how_streams_end() {
         let half = r#"{"listen":7000},{"write":"half"},{"accept":true}"#;
         tell(&mut stage, &format!(r#"{half},{{"exit":1}}"#)).await;
         tell(&mut stage, &format!(r#"{half},{{"trap":true}}"#)).await;
+        let mut short = over(transport, "stream")
+            .stream_rate(StreamRate::Unlimited)
+            .timeout_ms(3000)
+            .stage();
         for last in ["sleep", "spin"] {
             // The initialisation is over before the invocation whose time is short.
-            stage.invoke_silently(r#"{"told":true}"#).await;
-            tell(&mut stage, &format!(r#"{{"write":"half"}},{{"{last}":true}}"#)).await;
+            short.invoke_silently(r#"{"told":true}"#).await;
+            tell(&mut short, &format!(r#"{{"write":"half"}},{{"{last}":true}}"#)).await;
         }
-        stage.told()
+        stage.told() + &short.told()
     })
     .await;
     assert_snapshot!(story, @r#"
@@ -195,16 +196,16 @@ async fn how_streams_end() {
     | REPORT RequestId: 00000000-0000-0000-0000-000000000008→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→Status: error→Error Type: Runtime.ExitError
     = "half", Cut(FunctionError { error_type: "Runtime.ExitError", cause: RuntimeExit(Signal("aborted")) })
     {"write":"half"},{"sleep":true}
-    | START RequestId: 00000000-0000-0000-0000-000000000010 Version: $LATEST
+    | START RequestId: 00000000-0000-0000-0000-000000000002 Version: $LATEST
     event runtimeDone timeout
-    | END RequestId: 00000000-0000-0000-0000-000000000010
-    | REPORT RequestId: 00000000-0000-0000-0000-000000000010→Duration: 1000.00 ms→Billed Duration: 1000 ms→Memory Size: 128 MB→Max Memory Used: __ MB→Status: timeout
+    | END RequestId: 00000000-0000-0000-0000-000000000002
+    | REPORT RequestId: 00000000-0000-0000-0000-000000000002→Duration: 3000.00 ms→Billed Duration: 3000 ms→Memory Size: 128 MB→Max Memory Used: __ MB→Status: timeout
     = "half", Cut(FunctionError { error_type: "Sandbox.Timedout", cause: Timeout })
     {"write":"half"},{"spin":true}
-    | START RequestId: 00000000-0000-0000-0000-000000000012 Version: $LATEST
+    | START RequestId: 00000000-0000-0000-0000-000000000004 Version: $LATEST
     event runtimeDone timeout
-    | END RequestId: 00000000-0000-0000-0000-000000000012
-    | REPORT RequestId: 00000000-0000-0000-0000-000000000012→Duration: 1000.00 ms→Billed Duration: 1000 ms→Memory Size: 128 MB→Max Memory Used: __ MB→Status: timeout
+    | END RequestId: 00000000-0000-0000-0000-000000000004
+    | REPORT RequestId: 00000000-0000-0000-0000-000000000004→Duration: 3000.00 ms→Billed Duration: 3000 ms→Memory Size: 128 MB→Max Memory Used: __ MB→Status: timeout
     = "half", Cut(FunctionError { error_type: "Sandbox.Timedout", cause: Timeout })
     "#);
 }
