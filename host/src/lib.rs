@@ -27,8 +27,8 @@ pub use function::{
 pub use http_prelude::{HttpPrelude, HttpPreludeError, HttpPreludeReader};
 pub use lambox_lifecycle as lifecycle;
 pub use lambox_lifecycle::{
-    Config, Exit, ExtensionState, ExtensionView, FailureCause, FunctionError, Outcome, Phase, PlatformEvent, Report,
-    RequestId, ShutdownReason, Status, StreamRate, Timestamp,
+    ApplicationLogLevel, Config, Exit, ExtensionState, ExtensionView, FailureCause, FunctionError, LogFormat, Logging,
+    Outcome, Phase, PlatformEvent, Report, RequestId, ShutdownReason, Status, StreamRate, SystemLogLevel, Timestamp,
 };
-pub use log::{LogEntry, LogFormat, LogSink, LogSource, MAX_KEPT_LOG_BYTES};
+pub use log::{LogEntry, LogSink, LogSource, MAX_KEPT_LOG_BYTES, MAX_LOG_TAIL_BYTES};
 pub use simulator::{LoadError, Simulator, SimulatorBuilder};

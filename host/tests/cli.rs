@@ -260,15 +260,27 @@ fn files_reach_the_function_from_a_package_a_layer_and_a_granted_folder() {
 }
 
 #[test]
-fn the_json_format_has_an_object_a_line() {
-    let ended = lambox(&["invoke", HANDLER, "--log-format", "json"]);
-    let types: Vec<String> = ended
-        .stderr
-        .lines()
-        .map(|line| serde_json::from_str::<serde_json::Value>(line).expect(line)["type"].to_string())
-        .collect();
-    assert_eq!(types.first().map(String::as_str), Some("\"platform.initStart\""));
-    assert_eq!(types.last().map(String::as_str), Some("\"platform.report\""));
+fn the_json_format_has_an_object_a_line_of_what_its_level_lets_through() {
+    let types = |arguments: &[&str]| {
+        let ended = lambox(&[&["invoke", HANDLER, "--log-format", "json"], arguments].concat());
+        let types: Vec<String> = ended
+            .stderr
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect(line)["type"].to_string())
+            .collect();
+        types.join(" ").replace("platform.", "").replace('"', "")
+    };
+    assert_eq!(types(&[]), "initStart start report");
+    assert_eq!(types(&["--system-log-level", "warn"]), "");
+    assert_eq!(
+        types(&["--system-log-level", "debug"]),
+        "initStart initRuntimeDone initReport start runtimeDone report"
+    );
+    let refused = lambox(&["invoke", HANDLER, "--application-log-level", "trace"]);
+    assert_eq!(
+        refused.stderr,
+        "lambox: log levels take the JSON log format, and the function's is Text\n"
+    );
 }
 
 #[test]

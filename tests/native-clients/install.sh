@@ -20,7 +20,7 @@ if ! { [ -x node_modules/aws-lambda-ric/index.mjs ] && [ -e node_modules/aws-lam
     npm install node@22 &&
         PATH="$root/node_modules/node/bin:$root/py/bin:$PATH" npm install aws-lambda-ric@4 || left_out "node"
 fi
-cp "$here/app.mjs" .
+cp "$here/app.mjs" "$here/streaming.mjs" .
 
 # Rust: lambda_runtime and lambda-extension.
 CARGO_TARGET_DIR="$root/rust" cargo build --manifest-path "$here/rust/Cargo.toml" || left_out "rust"

@@ -8,6 +8,8 @@ use lambox::{LogEntry, LogFormat, LogSource, PlatformEvent};
 pub fn told(entries: &[LogEntry], config: &Config) -> String {
     let lines: String = entries
         .iter()
+        // It says nothing that the report behind it does not, and to subscribers of the Logs API only.
+        .filter(|entry| !matches!(entry.source, LogSource::Platform(PlatformEvent::Fault { .. })))
         .map(|entry| {
             let mut line = String::new();
             entry

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::StreamRate;
+use crate::{Logging, StreamRate};
 
 /// How an execution environment came to be initialised; `AWS_LAMBDA_INITIALIZATION_TYPE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
@@ -62,4 +62,6 @@ pub struct Config {
     pub runtime_version_arn: Arc<str>,
     /// How fast a streamed response goes to its caller.
     pub stream_rate: StreamRate,
+    /// How its log is written.
+    pub logging: Logging,
 }

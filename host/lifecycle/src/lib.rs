@@ -18,6 +18,7 @@ mod input;
 mod invocation;
 pub mod limits;
 pub mod log;
+mod logging;
 mod machine;
 mod outcome;
 mod rate;
@@ -35,6 +36,8 @@ pub use event::{ExtensionState, InitPhase, PlatformEvent, Report, RestoreDuratio
 pub use id::{ExtensionIdentifier, RequestId};
 pub use input::{Exit, Input, Program, Reading, Ticket};
 pub use invocation::Invocation;
+pub use log::Level as SystemLogLevel;
+pub use logging::{ApplicationLogLevel, LogFormat, Logging};
 pub use machine::{ExtensionView, Lifecycle, Phase};
 pub use outcome::{FailureCause, FunctionError, Outcome, ShutdownReason};
 pub use rate::StreamRate;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use lambox::{
-    Component, ConfigurationError, EngineError, EphemeralStorageSize, ExecutionEnvironment, Exit, FailureCause,
-    Function, FunctionTimeout, InvokeError, InvokeRequest, InvokeResult, LoadError, LogFormat, MemorySize, Package,
-    PackageError, Simulator, StreamRate,
+    ApplicationLogLevel, Component, ConfigurationError, EngineError, EphemeralStorageSize, ExecutionEnvironment, Exit,
+    FailureCause, Function, FunctionTimeout, InvokeError, InvokeRequest, InvokeResult, LoadError, LogFormat,
+    MemorySize, Package, PackageError, Simulator, StreamRate, SystemLogLevel,
 };
 
 use super::payload::{Payload, PayloadError};
@@ -102,6 +102,14 @@ pub(super) struct Arguments {
     /// How the platform writes its lines of the log
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormatArgument::Text)]
     log_format: LogFormatArgument,
+
+    /// The least level of the function's lines in a log of the JSON format [default: info]
+    #[arg(long, value_name = "LEVEL", value_enum)]
+    application_log_level: Option<ApplicationLogLevelArgument>,
+
+    /// The least level of the platform's lines in a log of the JSON format [default: info]
+    #[arg(long, value_name = "LEVEL", value_enum)]
+    system_log_level: Option<SystemLogLevelArgument>,
 }
 
 fn examples() -> String {
@@ -189,6 +197,46 @@ enum LogFormatArgument {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ApplicationLogLevelArgument {
+    Trace,
+    Debug,
+    Info,
+    Warn,
+    Error,
+    Fatal,
+}
+
+impl From<ApplicationLogLevelArgument> for ApplicationLogLevel {
+    fn from(level: ApplicationLogLevelArgument) -> Self {
+        match level {
+            ApplicationLogLevelArgument::Trace => Self::Trace,
+            ApplicationLogLevelArgument::Debug => Self::Debug,
+            ApplicationLogLevelArgument::Info => Self::Info,
+            ApplicationLogLevelArgument::Warn => Self::Warn,
+            ApplicationLogLevelArgument::Error => Self::Error,
+            ApplicationLogLevelArgument::Fatal => Self::Fatal,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum SystemLogLevelArgument {
+    Debug,
+    Info,
+    Warn,
+}
+
+impl From<SystemLogLevelArgument> for SystemLogLevel {
+    fn from(level: SystemLogLevelArgument) -> Self {
+        match level {
+            SystemLogLevelArgument::Debug => Self::Debug,
+            SystemLogLevelArgument::Info => Self::Info,
+            SystemLogLevelArgument::Warn => Self::Warn,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum InvokeModeArgument {
     /// As the service's `Invoke` does
     Buffered,
@@ -250,6 +298,8 @@ struct Plan {
     invoke_mode: InvokeModeArgument,
     stream_rate: StreamRate,
     log_format: LogFormat,
+    application_log_level: Option<ApplicationLogLevel>,
+    system_log_level: Option<SystemLogLevel>,
     repeat: u32,
 }
 
@@ -292,6 +342,8 @@ impl From<Arguments> for Plan {
                 LogFormatArgument::Text => LogFormat::Text,
                 LogFormatArgument::Json => LogFormat::Json,
             },
+            application_log_level: arguments.application_log_level.map(Into::into),
+            system_log_level: arguments.system_log_level.map(Into::into),
             repeat: arguments.repeat,
         }
     }
@@ -391,7 +443,14 @@ fn function(plan: &Plan) -> Result<Function, Error> {
         .memory_size(plan.memory_size)
         .timeout(plan.timeout)
         .stream_rate(plan.stream_rate)
-        .log_sink(Arc::new(StderrLog::new(plan.log_format)));
+        .log_format(plan.log_format)
+        .log_sink(Arc::new(StderrLog::new()));
+    if let Some(level) = plan.application_log_level {
+        builder = builder.application_log_level(level);
+    }
+    if let Some(level) = plan.system_log_level {
+        builder = builder.system_log_level(level);
+    }
     for (name, path) in &plan.extensions {
         builder = builder.extension(name, load(&simulator, "extension", path)?);
     }

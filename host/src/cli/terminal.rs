@@ -5,19 +5,17 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
 use lambox::lifecycle::Config;
-use lambox::{LogEntry, LogFormat, LogSink, LogSource};
+use lambox::{LogEntry, LogSink, LogSource};
 
 /// The log of an environment, on standard error.
 #[derive(Debug)]
 pub(crate) struct StderrLog {
-    format: LogFormat,
     is_terminal: bool,
 }
 
 impl StderrLog {
-    pub(crate) fn new(format: LogFormat) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            format,
             is_terminal: io::stderr().is_terminal(),
         }
     }
@@ -29,7 +27,7 @@ impl LogSink for StderrLog {
         // Writing to a string does not fail.
         let _ = match &entry.source {
             LogSource::Simulator(said) => writeln!(text, "lambox: {said}"),
-            _ => entry.write(&mut text, self.format, config),
+            _ => entry.write_listed(&mut text, config),
         };
         let text = if self.is_terminal {
             harmless(&text)

@@ -7,13 +7,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use lambox_lifecycle::{Config, FailureCause, FunctionError, Outcome, PlatformEvent, Report, RequestId};
+use lambox_lifecycle::{Config, FailureCause, FunctionError, LogFormat, Outcome, PlatformEvent, Report, RequestId};
 use parking_lot::Mutex;
 
 use super::response_stream::StreamHead;
 use super::state::events;
-use crate::log::{LogEntry, LogFormat};
+use crate::log::{LogEntry, tail};
 
 /// Why an environment did not take an invocation, or will not answer it.
 ///
@@ -373,12 +375,12 @@ impl InvokeResult {
         self.dropped_log_lines
     }
 
-    /// The log in the text format, as the service shows it.
+    /// The log in the text format, as the service shows it, whatever the function's format is.
     pub fn log_text(&self) -> String {
         self.log_as(LogFormat::Text)
     }
 
-    /// The log in this format.
+    /// The log in this format, with all its lines.
     pub fn log_as(&self, format: LogFormat) -> String {
         let mut text = String::new();
         for entry in &self.log {
@@ -386,6 +388,28 @@ impl InvokeResult {
             let _ = entry.write(&mut text, format, &self.config);
         }
         text
+    }
+
+    /// The log as the service would deliver it: in the function's format, without what its levels leave out.
+    pub fn delivered_log(&self) -> String {
+        let mut text = String::new();
+        for entry in &self.log {
+            // Writing to a string does not fail.
+            let _ = entry.write_listed(&mut text, &self.config);
+        }
+        text
+    }
+
+    /// The end of the log, as a caller who asks for it gets it: the last [`MAX_LOG_TAIL_BYTES`](crate::MAX_LOG_TAIL_BYTES)
+    /// bytes of the text format, a broken character replaced, or as many whole records of the JSON format as fit. The
+    /// function's levels leave nothing out of it.
+    pub fn log_tail(&self) -> String {
+        tail(&self.log, &self.config)
+    }
+
+    /// The [`log_tail`](Self::log_tail) in base64: the service's `X-Amz-Log-Result` header.
+    pub fn log_tail_base64(&self) -> String {
+        BASE64_STANDARD.encode(self.log_tail())
     }
 
     /// The lines that function and extensions wrote, without the platform's.

@@ -10,7 +10,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lambox_lifecycle::{Config, InitType, StreamRate, Timestamp, limits};
+use lambox_lifecycle::{
+    ApplicationLogLevel, Config, InitType, LogFormat, Logging, StreamRate, SystemLogLevel, Timestamp, limits,
+};
 use uuid::Uuid;
 
 pub use self::ephemeral_storage_size::{EphemeralStorageSize, EphemeralStorageSizeError};
@@ -105,6 +107,9 @@ pub enum FunctionError {
         /// Why.
         reason: &'static str,
     },
+    /// A log level is set, and the log has the text format.
+    #[error("log levels take the JSON log format, and the function's is Text")]
+    LogLevelOfText,
     /// What is granted of the network cannot be read.
     #[error(
         "`{given}` names no host to be reached; write `example.com`, `*.example.com`, `192.0.2.1` or `[2001:db8::1]`, with \
@@ -180,13 +185,16 @@ pub struct FunctionBuilder {
     extensions: Vec<(String, Code)>,
     network: Vec<String>,
     stream_rate: StreamRate,
+    log_format: LogFormat,
+    application_log_level: Option<ApplicationLogLevel>,
+    system_log_level: Option<SystemLogLevel>,
     sink: Option<Sink>,
 }
 
 impl FunctionBuilder {
     /// A function of this name, version `$LATEST`, handler `handler`, in `us-east-1` of account `123456789012`, with
-    /// 128 MB, 512 MB in `/tmp`, a timeout of 3 seconds, streamed responses at the service's rate, no variables of its own,
-    /// no extensions and no files.
+    /// 128 MB, 512 MB in `/tmp`, a timeout of 3 seconds, streamed responses at the service's rate, a log in the text format,
+    /// no variables of its own, no extensions and no files.
     pub(crate) fn new(simulator: Simulator, name: impl Into<String>) -> Self {
         Self {
             simulator,
@@ -206,6 +214,9 @@ impl FunctionBuilder {
             extensions: Vec::new(),
             network: Vec::new(),
             stream_rate: StreamRate::default(),
+            log_format: LogFormat::Text,
+            application_log_level: None,
+            system_log_level: None,
             sink: None,
         }
     }
@@ -349,6 +360,31 @@ impl FunctionBuilder {
         self
     }
 
+    /// Sets the format of the log. With [`LogFormat::Json`], the runtime is told so in `AWS_LAMBDA_LOG_FORMAT` and
+    /// `AWS_LAMBDA_LOG_LEVEL`, and what is below the two levels is left out of the log that the service would deliver
+    /// ([`InvokeResult::delivered_log`](crate::InvokeResult::delivered_log)).
+    #[must_use]
+    pub fn log_format(mut self, log_format: LogFormat) -> Self {
+        self.log_format = log_format;
+        self
+    }
+
+    /// Sets the least that a line of the function's has to matter to be delivered; INFO where nothing is set. It takes the
+    /// JSON format.
+    #[must_use]
+    pub fn application_log_level(mut self, level: ApplicationLogLevel) -> Self {
+        self.application_log_level = Some(level);
+        self
+    }
+
+    /// Sets the least that a line of the platform's has to matter to be delivered; INFO where nothing is set. It takes the
+    /// JSON format.
+    #[must_use]
+    pub fn system_log_level(mut self, level: SystemLogLevel) -> Self {
+        self.system_log_level = Some(level);
+        self
+    }
+
     /// Hands every entry of the log to `sink` as it is written.
     #[must_use]
     pub fn log_sink(mut self, sink: Arc<dyn LogSink>) -> Self {
@@ -381,6 +417,10 @@ impl FunctionBuilder {
             .sum();
         if bytes > variables::MAX_VARIABLES_BYTES {
             return Err(FunctionError::VariablesTooLong { bytes });
+        }
+        let has_level = self.application_log_level.is_some() || self.system_log_level.is_some();
+        if has_level && self.log_format == LogFormat::Text {
+            return Err(FunctionError::LogLevelOfText);
         }
         let mut network = NetworkPolicy::deny_all();
         for given in self.network {
@@ -420,6 +460,11 @@ impl FunctionBuilder {
             runtime_version: "".into(),
             runtime_version_arn: "".into(),
             stream_rate: self.stream_rate,
+            logging: Logging {
+                format: self.log_format,
+                application_level: self.application_log_level.unwrap_or_default(),
+                system_level: self.system_log_level.unwrap_or_default(),
+            },
         };
         let variables = variables::of_runtime(&config, &self.region, &self.variables);
         let of_extensions = variables::of_extension(&variables);

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use lambox_lifecycle::Config;
+use lambox_lifecycle::{Config, LogFormat};
 
 use crate::environment::RUNTIME_API_PORT;
 
@@ -101,6 +101,15 @@ pub(super) fn of_runtime(config: &Config, region: &str, own: &BTreeMap<String, S
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
+    // Source: documented for the JSON format, assumed that there are none of the text format.
+    if config.logging.format == LogFormat::Json {
+        for (name, value) in [
+            ("AWS_LAMBDA_LOG_FORMAT", config.logging.format.as_str()),
+            ("AWS_LAMBDA_LOG_LEVEL", config.logging.application_level.as_str()),
+        ] {
+            variables.insert(name.to_owned(), value.to_owned());
+        }
+    }
     variables.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));
     variables.into_iter().collect()
 }

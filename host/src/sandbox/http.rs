@@ -3,6 +3,8 @@
 //! Those to the Runtime API are answered without a connection; all others go over the environment's network, through the
 //! virtual loopback or, where the policy grants it, outside.
 
+mod bounds;
+
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -20,6 +22,8 @@ use crate::environment::{EnvironmentApi, RUNTIME_API_PORT, Shared};
 use crate::log::LogSource;
 use crate::network::{Family, Network, NetworkError, SERVICE_ADDRESS, TcpStream};
 use crate::transport::http::Apis;
+
+pub(super) use self::bounds::bound_requests;
 
 /// What sending a request comes to: the response, and the work that goes on while its body is read.
 type Sent = (Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);

@@ -52,9 +52,6 @@ const MAX_WASI_CALL_BYTES: usize = 256 << 10;
 /// one that is too large is refused in the service's words.
 const MAX_LAMBDA_CALL_BYTES: usize = 64 << 20;
 
-/// The most bytes in one call of a guest that does both. What it hands to `wasi:http` stays with the host.
-const MAX_MIXED_CALL_BYTES: usize = 8 << 20;
-
 /// A component that can be started again and again.
 #[derive(Clone)]
 pub(crate) struct Prepared {
@@ -127,6 +124,7 @@ impl Imports {
         cli::terminal_stderr::add_to_linker::<Guest, WasiCli>(l, Guest::cli)?;
         sockets::add_to_linker(l)?;
         wasmtime_wasi_http::p2::add_only_http_to_linker_async(l)?;
+        http::bound_requests(l)?;
         wit::add_to_linker(l)?;
         Ok(Self(linker))
     }
@@ -151,10 +149,10 @@ impl Imports {
                 .any(|(name, _)| name.starts_with(prefix))
         };
         let answers = matches!(entry, Entry::Handler(_)) || imports("lambox:lambda/runtime@");
-        let max_call_bytes = match (answers, imports("wasi:http/")) {
-            (true, false) => MAX_LAMBDA_CALL_BYTES,
-            (true, true) => MAX_MIXED_CALL_BYTES,
-            (false, _) => MAX_WASI_CALL_BYTES,
+        let max_call_bytes = if answers {
+            MAX_LAMBDA_CALL_BYTES
+        } else {
+            MAX_WASI_CALL_BYTES
         };
         Ok(Prepared { entry, max_call_bytes })
     }

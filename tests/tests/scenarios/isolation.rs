@@ -81,6 +81,64 @@ async fn the_runtime_has_the_variables_and_arguments_of_the_service_and_none_of_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_extension_has_the_functions_variables_without_those_that_are_the_runtimes() {
+    let told = same_over_all(|transport| async move {
+        let mut stage = over(transport, "echo")
+            .guest_extension("ext-env")
+            .env("TABLE", "things")
+            .stage();
+        let result = stage.invoke_silently("{}").await;
+        let line = result.output().into_iter().find(|line| line.starts_with('{'));
+        let mut told: Value = serde_json::from_str(&line.expect("it says so")).expect("it is JSON");
+        assert_eq!(told["vars"]["LAMBOX_TRANSPORT"].take(), transport.name());
+        serde_json::to_string_pretty(&told).expect("it is JSON")
+    })
+    .await;
+    assert_snapshot!(told, @r#"
+    {
+      "args": [
+        "/opt/extensions/ext-env"
+      ],
+      "cwd": "/",
+      "vars": {
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
+        "AWS_LAMBDA_FUNCTION_NAME": "probe",
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001",
+        "AWS_REGION": "us-east-1",
+        "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        "AWS_SESSION_TOKEN": "EXAMPLE",
+        "LAMBOX_TRANSPORT": null,
+        "LANG": "en_US.UTF-8",
+        "LD_LIBRARY_PATH": "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",
+        "PATH": "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin",
+        "TABLE": "things",
+        "TZ": ":UTC"
+      }
+    }
+    "#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_not_sent_can_make_the_host_hold_little() {
+    let mut stage = over(Transport::WasiHttp, "http-fetch").stage();
+    let lengths = [64, 65, 256, 257, 1_024, 1_025, 16_384, 16_385, 1 << 20];
+    let (told, _) = ask(&mut stage, json!({ "lengths": lengths })).await;
+    assert_eq!(
+        told,
+        json!({
+            "scheme": lengths[..1],
+            "method": lengths[..3],
+            "authority": lengths[..5],
+            "path": lengths[..7],
+        })
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_the_hosts_disk_is_visible() {
     same_over_all(|transport| async move {
         let mut stage = over(transport, "fs-probe").stage();

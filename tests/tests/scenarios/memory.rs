@@ -1,5 +1,6 @@
 //! One memory budget for all programs of an environment.
 
+use insta::assert_snapshot;
 use lambox::lifecycle::Exit;
 use lambox::{FailureCause, LogSource};
 use lambox_tests::{FunctionBuilderExt as _, over, same_over_all};
@@ -70,4 +71,46 @@ async fn an_extensions_memory_is_taken_from_the_same_budget() {
         String::new()
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_extension_that_takes_more_than_there_is_is_killed_and_the_environment_goes_on() {
+    let told = same_over_all(|transport| async move {
+        let mut stage = over(transport, "sleep-past-deadline")
+            .guest_extension("ext-grow-memory")
+            .stage();
+        // The runtime is still at work when the extension is killed.
+        let over = stage.invoke_apart(r#"{"ms":600000}"#).await;
+        assert!(over.is_out_of_memory(), "{over:?}");
+        assert_eq!(over.report().expect("it has a report").max_memory_used, 128 << 20);
+        let after = stage.invoke_apart(r#"{"ms":0}"#).await;
+        assert!(after.is_success(), "{after:?}");
+        // How much was in use differs from one transport to the other.
+        let told = stage.told();
+        let told: Vec<_> = told.lines().filter(|line| !line.starts_with('#')).collect();
+        told.join("\n")
+    })
+    .await;
+    assert_snapshot!(told, @r#"
+    event initStart init
+    event initRuntimeDone success
+    | EXTENSION→Name: ext-grow-memory→State: Ready→Events: [INVOKE, SHUTDOWN]
+    event initReport success
+    | START RequestId: 00000000-0000-0000-0000-000000000001 Version: $LATEST
+    event runtimeDone error Extension.Crash
+    | END RequestId: 00000000-0000-0000-0000-000000000001
+    | REPORT RequestId: 00000000-0000-0000-0000-000000000001→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: 128 MB→Init Duration: __.__ ms→Status: error→Error Type: Extension.Crash
+    | [ext-grow-memory] ext-grow-memory INVOKE 00000000-0000-0000-0000-000000000001 _____________
+    = [Extension.Crash ExtensionExit { name: "ext-grow-memory", exit: OutOfMemory }] {"errorType":"Extension.Crash","errorMessage":"RequestId: 00000000-0000-0000-0000-000000000001 Error: signal: killed"}
+    event initStart invoke
+    event initRuntimeDone success
+    | EXTENSION→Name: ext-grow-memory→State: Ready→Events: [INVOKE, SHUTDOWN]
+    event initReport success
+    | START RequestId: 00000000-0000-0000-0000-000000000002 Version: $LATEST
+    event runtimeDone success
+    | END RequestId: 00000000-0000-0000-0000-000000000002
+    | REPORT RequestId: 00000000-0000-0000-0000-000000000002→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: 128 MB→
+    | [ext-grow-memory] ext-grow-memory INVOKE 00000000-0000-0000-0000-000000000002 _____________
+    = {"invocations":1}
+    "#);
 }

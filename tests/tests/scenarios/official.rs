@@ -4,13 +4,13 @@
 //! `cargo test -p lambox-tests official -- --ignored`. A client that is not there is passed over with a word.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use lambox::FunctionTimeout;
+use lambox::{ExecutionEnvironment, FunctionTimeout, HttpPrelude, HttpPreludeReader, StreamEnd};
 use lambox_tests::{simulator, within};
 use serde_json::{Value, json};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 /// The folder of the clients, if this one is in it.
 #[expect(
@@ -31,13 +31,12 @@ fn installed(name: &str, needed: &[&str]) -> Option<PathBuf> {
     Some(folder)
 }
 
-/// An event, an event that fails, and an event again: the client goes on.
-async fn runs(name: &str, needed: &[&str], program: &str, arguments: &[&str]) {
-    let Some(folder) = installed(name, needed) else { return };
+/// An environment with a client that runs in it.
+async fn started(folder: &Path, handler: &str, program: &str, arguments: &[&str]) -> (ExecutionEnvironment, Child) {
     let environment = simulator()
         .function("echo")
         .native_runtime()
-        .handler("app.handler")
+        .handler(handler)
         .timeout(FunctionTimeout::from_secs(60).unwrap())
         .build()
         .unwrap()
@@ -47,15 +46,22 @@ async fn runs(name: &str, needed: &[&str], program: &str, arguments: &[&str]) {
         .await
         .unwrap();
     environment.initialize();
-    let mut child = Command::new(folder.join(program))
+    let child = Command::new(folder.join(program))
         .args(arguments)
-        .current_dir(&folder)
+        .current_dir(folder)
         .stdin(Stdio::null())
         .envs(environment.runtime_variables(address))
-        .env("LAMBDA_TASK_ROOT", &folder)
+        .env("LAMBDA_TASK_ROOT", folder)
         .kill_on_drop(true)
         .spawn()
         .unwrap();
+    (environment, child)
+}
+
+/// An event, an event that fails, and an event again: the client goes on.
+async fn runs(name: &str, needed: &[&str], program: &str, arguments: &[&str]) {
+    let Some(folder) = installed(name, needed) else { return };
+    let (environment, mut child) = started(&folder, "app.handler", program, arguments).await;
     for (number, fails) in [(1, false), (2, true), (3, false)] {
         let event = json!({ "n": number, "fail": fails });
         let result = within(environment.invoke(event.clone())).await.unwrap();
@@ -89,6 +95,49 @@ async fn the_official_node_client_runs() {
         "app.mjs",
     ];
     runs("aws-lambda-ric", &needed, needed[0], &[client, "app.handler"]).await;
+}
+
+/// The one official client that tells a late error in trailers.
+#[tokio::test]
+#[ignore = "needs the official clients"]
+async fn the_official_node_client_streams() {
+    let needed = [
+        "node_modules/node/bin/node",
+        "node_modules/aws-lambda-ric/rapid-client.node",
+        "streaming.mjs",
+    ];
+    let Some(folder) = installed("aws-lambda-ric", &needed) else {
+        return;
+    };
+    let arguments = ["node_modules/aws-lambda-ric/index.mjs", "streaming.handler"];
+    let (environment, mut child) = started(&folder, "streaming.handler", needed[0], &arguments).await;
+    for fails in [false, true, false] {
+        let mut stream = environment
+            .invoke_with_response_stream(json!({ "fail": fails }))
+            .unwrap();
+        let head = within(stream.head()).await.unwrap();
+        assert_eq!(head.content_type.as_deref(), Some(HttpPrelude::CONTENT_TYPE));
+        let mut response = Vec::new();
+        while let Some(chunk) = within(stream.chunk()).await {
+            response.extend_from_slice(&chunk);
+        }
+        let (prelude, body) = HttpPreludeReader::default().push(response.into()).unwrap().unwrap();
+        assert_eq!((prelude.status_code, prelude.cookies), (201, vec!["a=b".to_owned()]));
+        let end = within(stream.end()).await.unwrap();
+        if fails {
+            assert_eq!(body, "first, ");
+            let StreamEnd::Failed { error_type, body } = end else {
+                panic!("{end:?}")
+            };
+            assert_eq!(error_type.as_deref(), Some("Error"));
+            let error: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(error["errorMessage"], "as asked");
+        } else {
+            assert_eq!((&*body, end), (&b"first, second"[..], StreamEnd::Complete));
+        }
+        assert!(within(stream.result()).await.unwrap().report().is_some());
+    }
+    child.kill().await.unwrap();
 }
 
 #[tokio::test]

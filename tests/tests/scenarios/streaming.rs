@@ -356,12 +356,14 @@ async fn a_response_over_200_mib_ends_one_byte_beyond_it_and_only_the_runtime_is
     .await;
 }
 
-/// Waits until the guest has written all that it can without being read: it computes no more, so nothing of it is ready.
-async fn wait_until_it_waits(environment: &ExecutionEnvironment) {
-    // It listens when it has written as much as is let through at least.
-    while environment.dial(7001).is_err() {
-        within(tokio::task::yield_now()).await;
-    }
+/// Waits until the guest listens on a port.
+async fn wait_for_listener(environment: &ExecutionEnvironment, port: u16) {
+    within(async {
+        while environment.dial(port).is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -376,7 +378,7 @@ async fn a_guest_waits_for_a_caller_that_does_not_read() {
         let more = 8 << 20;
         let steps = format!(r#"{{"bytes":{fits}}},{{"listen":7001}},{{"bytes":{more}}},{{"listen":7002}}"#);
         let mut stream = begin(&mut stage, &steps);
-        wait_until_it_waits(&stage.environment).await;
+        wait_for_listener(&stage.environment, 7001).await;
         // It cannot be through with what does not fit, however long one looks.
         for _ in 0..1000 {
             assert!(

@@ -124,6 +124,7 @@ pub(crate) mod tests {
             runtime_version: "".into(),
             runtime_version_arn: "".into(),
             stream_rate: crate::StreamRate::default(),
+            logging: crate::Logging::default(),
         }
     }
 

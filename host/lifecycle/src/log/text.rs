@@ -149,7 +149,26 @@ fn write_report(out: &mut dyn fmt::Write, report: &Report) -> fmt::Result {
             }
         }
     }
-    out.write_char('\n')
+    out.write_char('\n')?;
+    match report.trace_id.as_deref().and_then(sampled_trace) {
+        Some((trace, segment)) => writeln!(out, "XRAY TraceId: {trace}\tSegmentId: {segment}\tSampled: true\t"),
+        None => Ok(()),
+    }
+}
+
+/// Trace and segment of an X-Ray trace header, where it is sampled.
+///
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html>; assumed that the segment is the
+/// header's parent, since there is no X-Ray here that gives the function one of its own.
+fn sampled_trace(header: &str) -> Option<(&str, &str)> {
+    let part = |name: &str| {
+        let mut parts = header.split(';').filter_map(|part| part.trim().split_once('='));
+        parts.find_map(|(key, value)| (key == name).then_some(value))
+    };
+    if part("Sampled") != Some("1") {
+        return None;
+    }
+    Some((part("Root")?, part("Parent")?))
 }
 
 fn write_status(out: &mut dyn fmt::Write, status: Status, error_type: Option<&str>) -> fmt::Result {
@@ -262,5 +281,27 @@ mod tests {
             text(&subscription(Api::Logs, SubscriptionState::AlreadySubscribed)),
             "LOGS\tName: x\tState: Already subscribed\tTypes: [Platform, Function]\n"
         );
+    }
+
+    #[test]
+    fn a_sampled_trace_has_a_line_behind_the_report() {
+        let of_trace = |trace_id: &str| {
+            let mut event = report(Status::Success);
+            if let PlatformEvent::Report(report) = &mut event {
+                report.trace_id = Some(trace_id.into());
+            }
+            text(&event).lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            of_trace("Root=1-5e34a614-0;Parent=07f5;Sampled=1;Lineage=x"),
+            ["XRAY TraceId: 1-5e34a614-0\tSegmentId: 07f5\tSampled: true\t"]
+        );
+        for unsampled in [
+            "Root=1-5e34a614-0;Parent=07f5;Sampled=0",
+            "Root=1-5e34a614-0;Sampled=1",
+            "",
+        ] {
+            assert_eq!(of_trace(unsampled), [""; 0], "{unsampled}");
+        }
     }
 }

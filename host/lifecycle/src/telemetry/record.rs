@@ -427,9 +427,11 @@ mod tests {
                 _ => told.push((schema.to_string(), text)),
             }
         }
-        told.into_iter()
+        let lines: Vec<_> = told
+            .into_iter()
             .map(|(schemas, text)| format!("{schemas}: {text}\n"))
-            .collect()
+            .collect();
+        lines.concat()
     }
 
     fn told_of(events: &[PlatformEvent]) -> String {

@@ -13,8 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use lambox_lifecycle::{
     Answer, BodyError, Call, Config, Effect, ErrorReport, Exit, ExtensionCall, ExtensionEvent, ExtensionIdentifier,
-    GivenIdentifier, InitType, Input, Invocation, Lifecycle, Outcome, Phase, Program, Reading, RegisterBody, Rejection,
-    RequestId, ResponseMode, RuntimeCall, StreamEnd, StreamRate, Ticket, Timestamp, log,
+    GivenIdentifier, InitType, Input, Invocation, Lifecycle, Logging, Outcome, Phase, Program, Reading, RegisterBody,
+    Rejection, RequestId, ResponseMode, RuntimeCall, StreamEnd, StreamRate, Ticket, Timestamp, log,
 };
 use uuid::Uuid;
 
@@ -37,6 +37,7 @@ pub fn config(extensions: &[&str]) -> Config {
         runtime_version: "".into(),
         runtime_version_arn: "".into(),
         stream_rate: StreamRate::default(),
+        logging: Logging::default(),
     }
 }
 
