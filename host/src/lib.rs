@@ -22,13 +22,15 @@ pub use environment::{
 pub use files::{MAX_PACKAGE_BYTES, MAX_PACKAGE_FILES, Package, PackageError};
 pub use function::{
     Component, EphemeralStorageSize, EphemeralStorageSizeError, Function, FunctionBuilder,
-    FunctionError as ConfigurationError, FunctionTimeout, FunctionTimeoutError, MemorySize, MemorySizeError,
+    FunctionError as ConfigurationError, FunctionTimeout, FunctionTimeoutError, MaxConcurrency, MaxConcurrencyError,
+    MemorySize, MemorySizeError,
 };
 pub use http_prelude::{HttpPrelude, HttpPreludeError, HttpPreludeReader};
 pub use lambox_lifecycle as lifecycle;
 pub use lambox_lifecycle::{
-    ApplicationLogLevel, Config, Exit, ExtensionState, ExtensionView, FailureCause, FunctionError, LogFormat, Logging,
-    Outcome, Phase, PlatformEvent, Report, RequestId, ShutdownReason, Status, StreamRate, SystemLogLevel, Timestamp,
+    ApplicationLogLevel, Config, Exit, ExtensionState, ExtensionView, FailureCause, FunctionError, InitType, LogFormat,
+    Logging, ManagedReport, Outcome, Phase, PlatformEvent, Refusal, Report, RequestId, ShutdownReason, Status,
+    StreamRate, SystemLogLevel, Timestamp,
 };
 pub use log::{LogEntry, LogSink, LogSource, MAX_KEPT_LOG_BYTES, MAX_LOG_TAIL_BYTES};
 pub use simulator::{LoadError, Simulator, SimulatorBuilder};

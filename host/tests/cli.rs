@@ -354,6 +354,32 @@ fn a_failed_invocation_does_not_keep_the_others_back() {
 }
 
 #[test]
+fn invocations_at_once_are_in_flight_together_and_their_log_is_json() {
+    // Each waits for three others, so that one after the other they would wait for ever.
+    let ended = lambox(&[
+        "invoke",
+        "tests/meet/meet.wasm",
+        "-d",
+        r#"{"meet":4}"#,
+        "--max-concurrency",
+        "4",
+        "--repeat",
+        "8",
+        "--timeout",
+        "90m",
+    ]);
+    assert_eq!(
+        (ended.status, ended.stdout.as_str()),
+        (Some(0), "{\"met\":4}\n".repeat(8).as_str()),
+        "{}",
+        ended.stderr
+    );
+    let reports = ended.stderr.matches(r#""type":"platform.report""#).count();
+    assert_eq!(reports, 8, "{}", ended.stderr);
+    assert!(!ended.stderr.contains("START"), "{}", ended.stderr);
+}
+
+#[test]
 fn files_that_are_no_component_are_told_by_what_they_are() {
     let script = file("script.sh", b"#!/bin/sh\n");
     let native = file("native", b"\x7fELF\x02\x01\x01\0");
@@ -420,8 +446,8 @@ fn what_is_not_accepted_is_said_with_what_would_be() {
         let _ = writeln!(told, "{}", ended.stderr.lines().next().unwrap_or_default());
     }
     insta::assert_snapshot!(told, @r#"
-    error: invalid value '64' for '--memory-size <MB>': a memory size is a whole number of MB from 128 to 4096, not 64
-    error: invalid value '0' for '--timeout <TIME>': a timeout is from 1ms to 900s, written like `3s`, `1500ms` or `2m`, not `0`
+    error: invalid value '64' for '--memory-size <MB>': a memory size is a whole number of MB from 128 to 4096 (32768 with a concurrency), not 64
+    error: invalid value '0' for '--timeout <TIME>': a timeout is from 1ms to 900s (5400s with a concurrency), written like `3s`, `1500ms` or `2m`, not `0`
     error: invalid value 'TABLE' for '--env <NAME=VALUE>': there is no `=` between its name and its value; write NAME=VALUE
     lambox: the environment variable `AWS_REGION` cannot be set: the name is reserved: the platform sets it
     lambox: the payload in `missing.json` cannot be read: No such file or directory (os error 2)

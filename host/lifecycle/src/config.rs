@@ -1,15 +1,13 @@
 //! What a function's configuration says to its execution environments.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
-
-use serde::Serialize;
 
 use crate::{Logging, StreamRate};
 
 /// How an execution environment came to be initialised; `AWS_LAMBDA_INITIALIZATION_TYPE`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum InitType {
     /// For an invocation, or ahead of one.
     #[default]
@@ -18,6 +16,11 @@ pub enum InitType {
     ProvisionedConcurrency,
     /// From a snapshot.
     SnapStart,
+    /// Ahead of invocations on an instance of the customer's own, to serve several of them at once.
+    LambdaManagedInstances {
+        /// How many, at most.
+        max_concurrency: NonZeroU16,
+    },
 }
 
 impl InitType {
@@ -27,6 +30,7 @@ impl InitType {
             Self::OnDemand => "on-demand",
             Self::ProvisionedConcurrency => "provisioned-concurrency",
             Self::SnapStart => "snap-start",
+            Self::LambdaManagedInstances { .. } => "lambda-managed-instances",
         }
     }
 }

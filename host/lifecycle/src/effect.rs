@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{Answer, Outcome, PlatformEvent, Program, Rejection, RequestId, Ticket, Timestamp};
+use crate::{Answer, Outcome, PlatformEvent, Program, Refusal, Rejection, RequestId, Ticket, Timestamp};
 
 /// Something to do, in the order in which effects come out.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +53,15 @@ pub enum Effect {
         /// The invocation.
         request_id: RequestId,
     },
+    /// This invocation is not taken: its caller is told, and nothing else happens. Only environments that serve several
+    /// invocations at once refuse, and at once: it is the answer to the [`Input::Invoke`](crate::Input::Invoke) before
+    /// it.
+    Refuse {
+        /// The invocation.
+        request_id: RequestId,
+        /// Why.
+        refusal: Refusal,
+    },
     /// An event for logs and telemetry.
     Event {
         /// When it happened.
@@ -60,6 +69,7 @@ pub enum Effect {
         /// What happened.
         event: PlatformEvent,
     },
-    /// The shutdown that [`Input::Shutdown`](crate::Input::Shutdown) asked for is complete.
+    /// The shutdown that [`Input::Shutdown`](crate::Input::Shutdown) asked for is complete; or that of an environment
+    /// for several invocations at once which failed, for none of these is kept.
     Ended,
 }

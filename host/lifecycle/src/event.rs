@@ -154,6 +154,28 @@ pub struct Report {
     pub tenant_id: Option<Arc<str>>,
 }
 
+/// What an invocation took that was served beside others; its `platform.report`.
+///
+/// Memory and billing are the instance's there, not the invocation's.
+///
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html>; the service's own
+/// emulator (`internal/lambda-managed-instances/invoke/metrics.go`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManagedReport {
+    /// The invocation.
+    pub request_id: RequestId,
+    /// How it ended. An error that the runtime reported is one.
+    pub status: Status,
+    /// The error type where it failed.
+    pub error_type: Option<Cow<'static, str>>,
+    /// From its beginning to the caller's answer.
+    pub duration: Duration,
+    /// `responseLatency` and `responseDuration`.
+    pub spans: Spans,
+    /// The X-Ray trace header.
+    pub trace_id: Option<Arc<str>>,
+}
+
 /// Something that the platform tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -291,6 +313,8 @@ pub enum PlatformEvent {
     },
     /// `platform.report`.
     Report(Report),
+    /// `platform.report` of an invocation that was served beside others. It has no `RuntimeDone` and no `End`.
+    ManagedReport(ManagedReport),
 }
 
 impl PlatformEvent {
@@ -301,7 +325,8 @@ impl PlatformEvent {
             | Self::RuntimeDone { request_id, .. }
             | Self::Fault { request_id, .. }
             | Self::End { request_id }
-            | Self::Report(Report { request_id, .. }) => Some(*request_id),
+            | Self::Report(Report { request_id, .. })
+            | Self::ManagedReport(ManagedReport { request_id, .. }) => Some(*request_id),
             Self::InitStart { .. }
             | Self::InitRuntimeDone { .. }
             | Self::InitReport { .. }

@@ -22,6 +22,7 @@ mod logging;
 mod machine;
 mod outcome;
 mod rate;
+mod refusal;
 mod rejection;
 pub mod telemetry;
 mod time;
@@ -32,7 +33,9 @@ pub use call::{
 };
 pub use config::{Config, InitType};
 pub use effect::Effect;
-pub use event::{ExtensionState, InitPhase, PlatformEvent, Report, RestoreDurations, Spans, Status, SubscriptionState};
+pub use event::{
+    ExtensionState, InitPhase, ManagedReport, PlatformEvent, Report, RestoreDurations, Spans, Status, SubscriptionState,
+};
 pub use id::{ExtensionIdentifier, RequestId};
 pub use input::{Exit, Input, Program, Reading, Ticket};
 pub use invocation::Invocation;
@@ -41,5 +44,6 @@ pub use logging::{ApplicationLogLevel, LogFormat, Logging};
 pub use machine::{ExtensionView, Lifecycle, Phase};
 pub use outcome::{FailureCause, FunctionError, Outcome, ShutdownReason};
 pub use rate::StreamRate;
+pub use refusal::Refusal;
 pub use rejection::Rejection;
 pub use time::Timestamp;

@@ -53,6 +53,34 @@ pub const RUNTIME_SHUTDOWN_SHARE_PERCENT: u32 = 30;
 /// Source: assumed; the service documents the file descriptors and no limit of its own on calls.
 pub const MAX_BLOCKED_NEXT: usize = 1024;
 
+/// How many `next` calls can wait at once in an environment that serves several invocations at once: 10,000.
+///
+/// Source: the service's own emulator (`internal/lambda-managed-instances/rapid/sandbox.go`). The documentation asks
+/// runtimes for as many as the configured concurrency and states no limit.
+pub const MAX_IDLE_WORKERS: usize = 10_000;
+
+/// How many invocations that timed out are remembered, so that their late answers are told apart from unknown ones:
+/// 1,000.
+///
+/// Source: the service's own emulator (`internal/lambda-managed-instances/invoke/timeout/timeout_cache.go`).
+pub const MAX_REMEMBERED_TIMEOUTS: usize = 1_000;
+
+/// The longest error that a runtime can report of one of several invocations at once: 1 MiB.
+///
+/// Source: the service's own emulator (`internal/lambda-managed-instances/rapi/server.go`).
+pub const MAX_MANAGED_ERROR_BYTES: usize = 1024 * 1024;
+
+/// How long the shutdown of an environment that serves several invocations at once takes at most: 2 seconds. Without
+/// any extension there is no budget: everything is killed at once.
+///
+/// Source: the service's own emulator (`internal/lambda-managed-instances/rapid/shutdown.go`).
+pub const MANAGED_SHUTDOWN_BUDGET: Duration = Duration::from_secs(2);
+
+/// The part of [`MANAGED_SHUTDOWN_BUDGET`] after which a runtime that has not ended is killed: 600 milliseconds.
+///
+/// Source: the service's own emulator (`internal/lambda-managed-instances/rapid/shutdown.go`).
+pub const MANAGED_RUNTIME_SHUTDOWN: Duration = Duration::from_millis(600);
+
 /// The longest error type that is told on; a longer one counts as unknown. 1,024 bytes.
 ///
 /// Source: assumed, as a bound; the service documents none.

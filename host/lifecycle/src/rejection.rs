@@ -68,6 +68,13 @@ pub enum Rejection {
     },
     /// The error type header is missing.
     MissingErrorType,
+    /// The invocation had timed out when its answer came. Said once for each invocation, in environments that serve
+    /// several at once.
+    InvokeTimeout,
+    /// There are [`limits::MAX_IDLE_WORKERS`](crate::limits::MAX_IDLE_WORKERS) calls in `next` already.
+    TooManyIdleRuntimes,
+    /// An internal extension asked for events, and the environment serves several invocations at once.
+    EventsForInternalExtension,
     /// The execution environment is gone.
     Ended,
 }
@@ -83,7 +90,10 @@ impl Rejection {
             Self::Truncated => "TruncatedHTTPRequest",
             Self::EmptyExtensionName => "Extension.InvalidExtensionName",
             Self::InvalidRequestFormat { .. } => "InvalidRequestFormat",
-            Self::UnknownEventType { .. } | Self::ShutdownForInternalExtension => "Extension.InvalidEventType",
+            Self::UnknownEventType { .. } | Self::ShutdownForInternalExtension | Self::EventsForInternalExtension => {
+                "Extension.InvalidEventType"
+            }
+            Self::InvokeTimeout => "InvokeTimeout",
             Self::RegistrationClosed => "Extension.RegistrationClosed",
             Self::ExtensionStateTransition { .. } | Self::AlreadyRegistered => "Extension.InvalidExtensionState",
             Self::TooManyExtensions => "Extension.TooManyExtensions",
@@ -91,7 +101,8 @@ impl Rejection {
             Self::MalformedIdentifier => "Extension.InvalidExtensionIdentifier",
             Self::UnknownIdentifier { .. } => "Extension.UnknownExtensionIdentifier",
             Self::MissingErrorType => "Extension.MissingHeader",
-            Self::Ended => "InternalServerError",
+            // The service names `Runtime.TooManyIdleRuntimes` in its own records only.
+            Self::TooManyIdleRuntimes | Self::Ended => "InternalServerError",
         }
     }
 
@@ -125,7 +136,9 @@ impl Rejection {
             Self::UnknownIdentifier { named: Some(identifier) } => format!("Unknown extension {identifier}").into(),
             Self::UnknownIdentifier { named: None } => "Unknown Lambda-Extension-Identifier".into(),
             Self::MissingErrorType => "Lambda-Extension-Function-Error-Type not found".into(),
-            Self::Ended => "Internal Server Error".into(),
+            Self::InvokeTimeout => "Invoke timeout".into(),
+            Self::EventsForInternalExtension => "No events allowed for internal extensions".into(),
+            Self::TooManyIdleRuntimes | Self::Ended => "Internal Server Error".into(),
         }
     }
 }

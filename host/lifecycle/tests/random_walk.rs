@@ -150,6 +150,7 @@ impl Witness {
                     _ => {}
                 }
             }
+            Effect::Refuse { .. } => panic!("an invocation was refused that could have waited"),
             Effect::Ended => self.ended = true,
         }
     }

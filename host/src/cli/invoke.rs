@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
+use futures_util::stream::{self, StreamExt as _};
 use lambox::{
     ApplicationLogLevel, Component, ConfigurationError, EngineError, EphemeralStorageSize, ExecutionEnvironment, Exit,
     FailureCause, Function, FunctionTimeout, InvokeError, InvokeRequest, InvokeResult, LoadError, LogFormat,
-    MemorySize, Package, PackageError, Simulator, StreamRate, SystemLogLevel,
+    MaxConcurrency, MemorySize, Package, PackageError, Simulator, StreamRate, SystemLogLevel,
 };
 
 use super::payload::{Payload, PayloadError};
@@ -51,7 +52,7 @@ pub(super) struct Arguments {
     #[arg(short = 'F', long, value_name = "PATH")]
     data_file: Option<PathBuf>,
 
-    /// The memory that function and extensions have together, 128 to 4096 MB
+    /// The memory that function and extensions have together, 128 to 4096 MB; with a concurrency up to 32768 MB
     #[arg(long, value_name = "MB", default_value_t = MemorySizeArgument(MemorySize::DEFAULT))]
     memory_size: MemorySizeArgument,
 
@@ -71,7 +72,7 @@ pub(super) struct Arguments {
     #[arg(long = "dir", value_name = "HOST::GUEST")]
     dirs: Vec<Dir>,
 
-    /// How long an invocation may take, as `3s`, `1500ms` or `2m`; at most 15 minutes
+    /// How long an invocation may take, as `3s`, `1500ms` or `2m`; at most 15 minutes, with a concurrency 90
     #[arg(long, value_name = "TIME", default_value_t = FunctionTimeout::DEFAULT)]
     timeout: FunctionTimeout,
 
@@ -87,7 +88,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "HANDLER")]
     handler: Option<String>,
 
-    /// Invoke this many times, one after the other, in the same environment
+    /// Invoke this many times in the same environment: one after the other, or as many at once as `--max-concurrency` says
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
 
@@ -99,9 +100,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "RATE", value_enum, default_value_t = StreamRateArgument::Service)]
     stream_rate: StreamRateArgument,
 
-    /// How the platform writes its lines of the log
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormatArgument::Text)]
-    log_format: LogFormatArgument,
+    /// Serve up to this many invocations at once, by the rules of Lambda Managed Instances; 1 to 1600
+    #[arg(long, value_name = "N")]
+    max_concurrency: Option<MaxConcurrency>,
+
+    /// How the platform writes its lines of the log [default: text, or json with `--max-concurrency`]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    log_format: Option<LogFormatArgument>,
 
     /// The least level of the function's lines in a log of the JSON format [default: info]
     #[arg(long, value_name = "LEVEL", value_enum)]
@@ -117,6 +122,7 @@ fn examples() -> String {
   lambox invoke -d '{\"name\":\"Ada\"}'                    the built-in function
   lambox invoke hello.wasm -x telemetry.wasm          a function with an extension
   lambox invoke hello.wasm -F event.json --repeat 3   one cold start, two warm invocations
+  lambox invoke hello.wasm --max-concurrency 8 --repeat 100   up to eight at once
   lambox invoke hello.wasm -e TABLE=users --memory-size 512 --timeout 10s
   lambox invoke app.wasm --package app.zip --dir fixtures::/mnt/fixtures
   jq .detail event.json | lambox invoke hello.wasm -F - 2>log.txt | jq .message"
@@ -301,6 +307,7 @@ struct Plan {
     application_log_level: Option<ApplicationLogLevel>,
     system_log_level: Option<SystemLogLevel>,
     repeat: u32,
+    max_concurrency: Option<MaxConcurrency>,
 }
 
 impl From<Arguments> for Plan {
@@ -338,13 +345,14 @@ impl From<Arguments> for Plan {
                 StreamRateArgument::Service => StreamRate::default(),
                 StreamRateArgument::Unlimited => StreamRate::Unlimited,
             },
-            log_format: match arguments.log_format {
-                LogFormatArgument::Text => LogFormat::Text,
-                LogFormatArgument::Json => LogFormat::Json,
+            log_format: match (arguments.log_format, arguments.max_concurrency) {
+                (Some(LogFormatArgument::Text), _) | (None, None) => LogFormat::Text,
+                (Some(LogFormatArgument::Json), _) | (None, Some(_)) => LogFormat::Json,
             },
             application_log_level: arguments.application_log_level.map(Into::into),
             system_log_level: arguments.system_log_level.map(Into::into),
             repeat: arguments.repeat,
+            max_concurrency: arguments.max_concurrency,
         }
     }
 }
@@ -406,6 +414,8 @@ impl Error {
             | Self::Load { .. }
             | Self::Configuration(ConfigurationError::ExtensionWithoutMain { .. }) => exit_code::COMPONENT,
             Self::Payload(_) | Self::Package { .. } | Self::Configuration(_) => exit_code::USAGE,
+            // An environment for several at once that could not be initialised, or did not survive.
+            Self::Invoke(InvokeError::Refused(_)) => exit_code::FUNCTION_ERROR,
             Self::Engine(_) | Self::Builtin(_) | Self::Invoke(_) | Self::Stdout(_) | Self::EventLoop(_) => {
                 exit_code::INTERNAL
             }
@@ -431,8 +441,10 @@ pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
 }
 
 fn function(plan: &Plan) -> Result<Function, Error> {
-    // One environment has eleven programs at most; room for thousands takes longer to lay out than an invocation takes.
-    let simulator = Simulator::builder().max_sandboxes(16).build()?;
+    // One environment has eleven programs at most, and some runtimes a sandbox for each invocation at once; room for
+    // thousands takes longer to lay out than an invocation takes.
+    let workers = plan.max_concurrency.map_or(0, MaxConcurrency::get);
+    let simulator = Simulator::builder().max_sandboxes(16 + u32::from(workers)).build()?;
     let runtime = match &plan.source {
         Source::Builtin => simulator.component(builtin::COMPONENT).map_err(Error::Builtin)?,
         Source::File(path) => load(&simulator, "function", path)?,
@@ -474,6 +486,9 @@ fn function(plan: &Plan) -> Result<Function, Error> {
     if let Some(handler) = &plan.handler {
         builder = builder.handler(handler);
     }
+    if let Some(max_concurrency) = plan.max_concurrency {
+        builder = builder.max_concurrency(max_concurrency);
+    }
     Ok(builder.build()?)
 }
 
@@ -502,16 +517,25 @@ fn load(simulator: &Simulator, role: &'static str, path: &Path) -> Result<Compon
 }
 
 /// Invokes a function some times in one environment, which it shuts down; says how to exit.
+///
+/// The answers are written in the order of the invocations, whichever of those at once is done first.
 async fn invoke(function: &Function, payload: &Bytes, plan: &Plan) -> Result<u8, Error> {
     let environment = function.environment();
     let mut code = exit_code::SUCCESS;
     let mut ended = Ok(());
-    for _ in 0..plan.repeat {
-        let request = InvokeRequest::new(payload.clone());
-        let invoked = match plan.invoke_mode {
-            InvokeModeArgument::Buffered => environment.invoke(request).await.map_err(Error::from),
-            InvokeModeArgument::ResponseStream => invoke_streaming(&environment, request).await,
-        };
+    let at_once = plan.max_concurrency.map_or(1, MaxConcurrency::get);
+    let one = async |_| {
+        let request = InvokeRequest::new(payload.clone()).wait_for_worker();
+        match (plan.invoke_mode, plan.max_concurrency) {
+            // Several at once come whole: else pieces of them would stand among each other.
+            (InvokeModeArgument::Buffered, _) | (InvokeModeArgument::ResponseStream, Some(_)) => {
+                environment.invoke(request).await.map_err(Error::from)
+            }
+            (InvokeModeArgument::ResponseStream, None) => invoke_streaming(&environment, request).await,
+        }
+    };
+    let mut results = stream::iter(0..plan.repeat).map(one).buffered(at_once.into());
+    while let Some(invoked) = results.next().await {
         let (result, written) = match invoked {
             Ok(result) if result.is_streamed() => (Some(result), Ok(())),
             Ok(result) => {
@@ -538,6 +562,7 @@ async fn invoke(function: &Function, payload: &Bytes, plan: &Plan) -> Result<u8,
             }
         }
     }
+    drop(results);
     environment.shutdown().await;
     ended.map(|()| code)
 }
@@ -691,19 +716,21 @@ mod tests {
             &["--memory-size", "64"][..],
             &["--memory-size", "1GB"],
             &["--timeout", "0"],
-            &["--timeout", "16m"],
+            &["--timeout", "91m"],
             &["--repeat", "0"],
+            &["--max-concurrency", "1601"],
             &["-e", "NAME"],
             &["--log-format", "xml"],
         ]
         .map(refusal)
         .join("\n");
         insta::assert_snapshot!(refusals, @r#"
-    error: invalid value '64' for '--memory-size <MB>': a memory size is a whole number of MB from 128 to 4096, not 64
-    error: invalid value '1GB' for '--memory-size <MB>': a memory size is a whole number of MB from 128 to 4096, not `1GB`
-    error: invalid value '0' for '--timeout <TIME>': a timeout is from 1ms to 900s, written like `3s`, `1500ms` or `2m`, not `0`
-    error: invalid value '16m' for '--timeout <TIME>': a timeout is from 1ms to 900s, written like `3s`, `1500ms` or `2m`, not `16m`
+    error: invalid value '64' for '--memory-size <MB>': a memory size is a whole number of MB from 128 to 4096 (32768 with a concurrency), not 64
+    error: invalid value '1GB' for '--memory-size <MB>': a memory size is a whole number of MB from 128 to 4096 (32768 with a concurrency), not `1GB`
+    error: invalid value '0' for '--timeout <TIME>': a timeout is from 1ms to 900s (5400s with a concurrency), written like `3s`, `1500ms` or `2m`, not `0`
+    error: invalid value '91m' for '--timeout <TIME>': a timeout is from 1ms to 900s (5400s with a concurrency), written like `3s`, `1500ms` or `2m`, not `91m`
     error: invalid value '0' for '--repeat <N>': 0 is not in 1..=4294967295
+    error: invalid value '1601' for '--max-concurrency <N>': a concurrency is a whole number from 1 to 1600, not 1601
     error: invalid value 'NAME' for '--env <NAME=VALUE>': there is no `=` between its name and its value; write NAME=VALUE
     error: invalid value 'xml' for '--log-format <FORMAT>'
     "#);

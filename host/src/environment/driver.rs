@@ -21,7 +21,7 @@ use crate::network::{Network, TcpListener};
 use crate::sandbox::{self, Launch};
 use crate::transport::http::{self, Apis};
 
-/// The most connections to the Runtime API at once.
+/// The most connections to the Runtime API at once, beside one for each invocation that is served at once.
 const MAX_CONNECTIONS: usize = 256;
 
 /// What runs in an environment.
@@ -95,7 +95,11 @@ impl Driver {
         }
         self.tasks.add(
             Key::Connections,
-            Box::pin(serve(Arc::clone(&self.listener), self.apis.clone())),
+            Box::pin(serve(
+                Arc::clone(&self.listener),
+                self.apis.clone(),
+                MAX_CONNECTIONS + self.plan.concurrency(),
+            )),
         );
     }
 
@@ -115,6 +119,9 @@ impl Driver {
     fn perform(&mut self, command: Command) {
         match command {
             Command::Start(program) => self.start(program),
+            // Its first sandbox may have ended meanwhile, and with it the runtime.
+            Command::StartWorker if self.runs(Program::Runtime) => self.start(Program::Runtime),
+            Command::StartWorker => {}
             Command::Kill(program) => self.stop(program),
             // A guest of WASI can take no signal: the default of SIGTERM is to end.
             Command::Terminate(program) => {
@@ -145,10 +152,16 @@ impl Driver {
             arguments: self.plan.arguments(program),
             directory: directory(program),
             variables: self.plan.variables(program),
+            concurrency: self.plan.concurrency(),
         };
         let guest = sandbox::run(&self.engine, component.prepared(), &launch);
         self.tasks
             .add(Key::Program(program), Box::pin(async move { Some(guest.await) }));
+    }
+
+    /// Whether a sandbox of this program lives.
+    fn runs(&self, program: Program) -> bool {
+        self.tasks.keys().any(|key| key == Key::Program(program))
     }
 
     fn stop(&mut self, program: Program) {
@@ -173,6 +186,13 @@ impl Driver {
             }
         };
         match key {
+            // A worker of a runtime whose other workers go on: the service sees no process end.
+            Key::Program(program) if self.runs(program) => {
+                let exit = exit.unwrap_or(Exit::Status(0));
+                self.shared.log(LogSource::Simulator(format!(
+                    "a worker of {program:?} ended ({exit:?}); the others go on"
+                )));
+            }
             Key::Program(program) => {
                 // If the program's time was up, it was to be killed, whatever it did since.
                 self.shared.check_time();
@@ -274,10 +294,10 @@ fn directory(program: Program) -> &'static str {
 }
 
 /// Serves the Runtime API to whoever connects.
-async fn serve(listener: Arc<TcpListener>, apis: Apis<EnvironmentApi>) -> Option<Exit> {
+async fn serve(listener: Arc<TcpListener>, apis: Apis<EnvironmentApi>, max_connections: usize) -> Option<Exit> {
     let mut connections = FuturesUnordered::new();
     loop {
-        if connections.len() >= MAX_CONNECTIONS {
+        if connections.len() >= max_connections {
             connections.next().await;
             continue;
         }

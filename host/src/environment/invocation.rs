@@ -10,7 +10,9 @@ use std::task::{Context, Poll, Waker};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use lambox_lifecycle::{Config, FailureCause, FunctionError, LogFormat, Outcome, PlatformEvent, Report, RequestId};
+use lambox_lifecycle::{
+    Config, FailureCause, FunctionError, LogFormat, ManagedReport, Outcome, PlatformEvent, Refusal, Report, RequestId,
+};
 use parking_lot::Mutex;
 
 use super::response_stream::StreamHead;
@@ -40,6 +42,9 @@ pub enum InvokeError {
         super::MAX_QUEUED_INVOCATIONS
     )]
     QueueFull,
+    /// The environment serves several invocations at once and does not take this one.
+    #[error("the execution environment does not take the invocation: {} ({})", .0.message(), .0.error_type())]
+    Refused(Refusal),
 }
 
 /// How far an invocation has come.
@@ -54,7 +59,8 @@ pub(super) struct Progress {
 struct State {
     outcome: Option<Arc<Outcome>>,
     finished: Option<(Vec<LogEntry>, u64)>,
-    abandoned: bool,
+    /// Why there will be no answer.
+    unanswered: Option<InvokeError>,
     waker: Option<Waker>,
     stream: Queue,
 }
@@ -143,7 +149,20 @@ impl Progress {
     }
 
     pub(super) fn abandon(&self) {
-        self.change(|state| state.abandoned = true);
+        self.change(|state| state.unanswered = Some(InvokeError::Ended));
+    }
+
+    /// The environment does not take it.
+    pub(super) fn refuse(&self, refusal: Refusal) {
+        self.change(|state| state.unanswered = Some(InvokeError::Refused(refusal)));
+    }
+
+    /// Why the environment does not take it, if it was refused.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        match self.state.lock().unanswered {
+            Some(InvokeError::Refused(refusal)) => Some(refusal),
+            _ => None,
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -208,8 +227,8 @@ impl Progress {
                 config: Arc::clone(&self.config),
             }));
         }
-        if state.abandoned {
-            return Poll::Ready(Err(InvokeError::Ended));
+        if let Some(error) = state.unanswered {
+            return Poll::Ready(Err(error));
         }
         state.waker = Some(context.waker().clone());
         Poll::Pending
@@ -220,8 +239,8 @@ impl Progress {
         if let Some(outcome) = &state.outcome {
             return Poll::Ready(Ok(Arc::clone(outcome)));
         }
-        if state.abandoned {
-            return Poll::Ready(Err(InvokeError::Ended));
+        if let Some(error) = state.unanswered {
+            return Poll::Ready(Err(error));
         }
         state.waker = Some(context.waker().clone());
         Poll::Pending
@@ -239,8 +258,8 @@ impl Progress {
                 is_streamed: false,
             }));
         }
-        if state.abandoned {
-            return Poll::Ready(Err(InvokeError::Ended));
+        if let Some(error) = state.unanswered {
+            return Poll::Ready(Err(error));
         }
         state.waker = Some(context.waker().clone());
         Poll::Pending
@@ -271,7 +290,7 @@ impl Progress {
             writers.into_iter().for_each(Waker::wake);
             return Poll::Ready(Some(data));
         }
-        if state.outcome.is_some() || state.abandoned {
+        if state.outcome.is_some() || state.unanswered.is_some() {
             return Poll::Ready(None);
         }
         state.waker = Some(context.waker().clone());
@@ -365,6 +384,11 @@ impl InvokeResult {
     }
 
     /// The log from the end of the invocation before to the end of this one, with a cold start's initialisation.
+    ///
+    /// Where several invocations are served at once, it is what the platform tells of this one: whose a line is that a
+    /// program writes meanwhile cannot be known. Those lines are in
+    /// [`ExecutionEnvironment::take_log`](crate::ExecutionEnvironment::take_log), and a
+    /// [sink](crate::FunctionBuilder::log_sink) gets all in order.
     pub fn log(&self) -> &[LogEntry] {
         &self.log
     }
@@ -430,7 +454,15 @@ impl InvokeResult {
         events(&self.log)
     }
 
-    /// What the invocation took.
+    /// What the invocation took, where it was served beside others.
+    pub fn managed_report(&self) -> Option<&ManagedReport> {
+        self.events().find_map(|event| match event {
+            PlatformEvent::ManagedReport(report) => Some(report),
+            _ => None,
+        })
+    }
+
+    /// What the invocation took; nothing where it was served [beside others](Self::managed_report).
     pub fn report(&self) -> Option<&Report> {
         self.events().find_map(|event| match event {
             PlatformEvent::Report(report) if report.request_id == self.outcome.request_id => Some(report),

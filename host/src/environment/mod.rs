@@ -1,6 +1,7 @@
 //! One execution environment: the driver of its rules, and the handle by which it is used.
 
 mod driver;
+mod in_flight;
 mod invocation;
 mod response_stream;
 mod state;
@@ -12,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lambox_lifecycle::{
-    Config, ExtensionView, Input, Invocation, Lifecycle, Phase, Program, RequestId, ShutdownReason,
+    Config, ExtensionView, InitType, Input, Invocation, Lifecycle, Phase, Program, RequestId, ShutdownReason,
 };
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -28,7 +29,7 @@ use crate::engine::{Engine, MemoryBudget};
 use crate::files::{Files, Layout};
 use crate::function::Code;
 use crate::log::{LogEntry, LogSource, Sink};
-use crate::network::{Network, NetworkPolicy};
+use crate::network::{Network, NetworkLimits, NetworkPolicy};
 use crate::transport::http::{self, Apis, RealListener};
 
 /// The port of the Runtime API on an environment's own loopback; `AWS_LAMBDA_RUNTIME_API` is `127.0.0.1:9001`.
@@ -46,6 +47,8 @@ pub const MAX_PAYLOAD_BYTES: usize = 6 << 20;
 pub(crate) struct Plan {
     pub(crate) config: Config,
     pub(crate) memory_bytes: usize,
+    /// How many file descriptors the service would give it.
+    pub(crate) file_descriptors: usize,
     pub(crate) runtime: ProgramPlan,
     pub(crate) extensions: Vec<ProgramPlan>,
     pub(crate) network: NetworkPolicy,
@@ -62,6 +65,14 @@ pub(crate) struct ProgramPlan {
 }
 
 impl Plan {
+    /// How many invocations it serves at once.
+    fn concurrency(&self) -> usize {
+        match self.config.initialization_type {
+            InitType::LambdaManagedInstances { max_concurrency } => max_concurrency.get().into(),
+            InitType::OnDemand | InitType::ProvisionedConcurrency | InitType::SnapStart => 1,
+        }
+    }
+
     fn program(&self, program: Program) -> Option<&ProgramPlan> {
         match program {
             Program::Runtime => Some(&self.runtime),
@@ -108,13 +119,14 @@ impl ExecutionEnvironment {
         let budget = MemoryBudget::new(plan.memory_bytes);
         let shared = Shared::new(plan.config.clone(), clock, budget, plan.sink.clone());
         let of_denials = Arc::downgrade(&shared);
-        let network = Network::new(
+        let network = Network::with_limits(
             plan.network.clone(),
             Arc::new(move |denied| {
                 if let Some(shared) = of_denials.upgrade() {
                     shared.log(LogSource::Simulator(denied.to_string()));
                 }
             }),
+            NetworkLimits::of(plan.file_descriptors, plan.concurrency()),
         );
         let files = Files::new(&plan.files, shared.clock.now());
         let apis = Apis::new(EnvironmentApi(Arc::clone(&shared)));
@@ -142,13 +154,16 @@ impl ExecutionEnvironment {
     /// Invokes the function and waits until the invocation is over: the runtime and all extensions are done with it,
     /// and its report is written. An environment that has not been initialised is initialised first.
     ///
-    /// Invocations are served one at a time, in the order in which they were made.
+    /// Invocations are served one at a time, in the order in which they were made. A function with
+    /// [`max_concurrency`](crate::FunctionBuilder::max_concurrency) serves several at once: once it is initialised, an
+    /// invocation goes to a worker that waits for one, or is refused, unless it is made so that it
+    /// [waits](InvokeRequest::wait_for_worker).
     ///
     /// # Errors
     ///
     /// [`InvokeError::PayloadTooLarge`] above [`MAX_PAYLOAD_BYTES`], [`InvokeError::QueueFull`], and
-    /// [`InvokeError::Ended`] if the environment was shut down. That the *function* failed is no error here: see
-    /// [`InvokeResult::function_error`].
+    /// [`InvokeError::Ended`] if the environment was shut down; [`InvokeError::Refused`] by an environment that serves
+    /// several invocations at once. That the *function* failed is no error here: see [`InvokeResult::function_error`].
     pub async fn invoke(&self, request: impl Into<InvokeRequest>) -> Result<InvokeResult, InvokeError> {
         self.begin(request)?.await
     }
@@ -159,7 +174,7 @@ impl ExecutionEnvironment {
     ///
     /// As [`invoke`](Self::invoke).
     pub fn begin(&self, request: impl Into<InvokeRequest>) -> Result<PendingInvocation, InvokeError> {
-        self.admit(request.into().0).map(PendingInvocation::new)
+        self.admit(request.into()).map(PendingInvocation::new)
     }
 
     /// Invokes the function and gives its response as it comes, without waiting.
@@ -174,12 +189,13 @@ impl ExecutionEnvironment {
         &self,
         request: impl Into<InvokeRequest>,
     ) -> Result<ResponseStream, InvokeError> {
-        let mut invocation = request.into().0;
-        invocation.wants_stream = true;
-        self.admit(invocation).map(ResponseStream::new)
+        let mut request = request.into();
+        request.invocation.wants_stream = true;
+        self.admit(request).map(ResponseStream::new)
     }
 
-    fn admit(&self, invocation: Invocation) -> Result<Arc<invocation::Progress>, InvokeError> {
+    fn admit(&self, request: InvokeRequest) -> Result<Arc<invocation::Progress>, InvokeError> {
+        let InvokeRequest { invocation, waits } = request;
         let bytes = invocation.payload.len();
         if bytes > MAX_PAYLOAD_BYTES {
             return Err(InvokeError::PayloadTooLarge {
@@ -187,7 +203,7 @@ impl ExecutionEnvironment {
                 max: MAX_PAYLOAD_BYTES,
             });
         }
-        self.shared.invoke(invocation)
+        self.shared.invoke(invocation, waits)
     }
 
     /// Starts the initialisation ahead of any invocation. [`wait_for_frozen`](Self::wait_for_frozen) waits for its end.
@@ -253,6 +269,13 @@ impl ExecutionEnvironment {
             })
             .await
             .unwrap_or(false)
+    }
+
+    /// Waits until this many workers of the runtime wait for an invocation. False if the environment ended without.
+    ///
+    /// Only a function with [`max_concurrency`](crate::FunctionBuilder::max_concurrency) has such workers.
+    pub async fn wait_for_workers(&self, count: usize) -> bool {
+        self.wait_for(|core| core.idle_workers() >= count).await
     }
 
     /// Waits until an extension of this name has registered. False if the environment ended without.
@@ -366,12 +389,18 @@ fn at(variables: &[(String, String)], address: SocketAddr) -> Vec<(String, Strin
 
 /// What to invoke a function with: at least a payload.
 #[derive(Clone, Debug)]
-pub struct InvokeRequest(Invocation);
+pub struct InvokeRequest {
+    invocation: Invocation,
+    waits: bool,
+}
 
 impl InvokeRequest {
     /// An invocation with this payload and a new request id.
     pub fn new(payload: impl Into<bytes::Bytes>) -> Self {
-        Self(Invocation::new(RequestId::from_uuid(Uuid::new_v4()), payload))
+        Self {
+            invocation: Invocation::new(RequestId::from_uuid(Uuid::new_v4()), payload),
+            waits: false,
+        }
     }
 
     /// An invocation whose payload is this value as JSON.
@@ -383,45 +412,55 @@ impl InvokeRequest {
         serde_json::to_vec(value).map(Self::new)
     }
 
+    /// Waits until a worker can take it, where several invocations are served at once: outside of the environment, as a
+    /// caller would that tries again. Anything else that the environment refuses it for it is still refused for.
+    ///
+    /// Of no consequence elsewhere, where an invocation waits for its turn.
+    #[must_use]
+    pub fn wait_for_worker(mut self) -> Self {
+        self.waits = true;
+        self
+    }
+
     /// Sets the request id.
     #[must_use]
     pub fn request_id(mut self, request_id: RequestId) -> Self {
-        self.0.request_id = request_id;
+        self.invocation.request_id = request_id;
         self
     }
 
     /// Sets the X-Ray trace header.
     #[must_use]
     pub fn trace_id(mut self, trace_id: impl Into<Arc<str>>) -> Self {
-        self.0.trace_id = Some(trace_id.into());
+        self.invocation.trace_id = Some(trace_id.into());
         self
     }
 
     /// Sets the client context, a JSON text.
     #[must_use]
     pub fn client_context(mut self, client_context: impl Into<Arc<str>>) -> Self {
-        self.0.client_context = Some(client_context.into());
+        self.invocation.client_context = Some(client_context.into());
         self
     }
 
     /// Sets the Cognito identity, a JSON text.
     #[must_use]
     pub fn cognito_identity(mut self, cognito_identity: impl Into<Arc<str>>) -> Self {
-        self.0.cognito_identity = Some(cognito_identity.into());
+        self.invocation.cognito_identity = Some(cognito_identity.into());
         self
     }
 
     /// Sets the tenant.
     #[must_use]
     pub fn tenant_id(mut self, tenant_id: impl Into<Arc<str>>) -> Self {
-        self.0.tenant_id = Some(tenant_id.into());
+        self.invocation.tenant_id = Some(tenant_id.into());
         self
     }
 
     /// Sets the ARN by which the function is invoked.
     #[must_use]
     pub fn invoked_function_arn(mut self, arn: impl Into<Arc<str>>) -> Self {
-        self.0.invoked_function_arn = Some(arn.into());
+        self.invocation.invoked_function_arn = Some(arn.into());
         self
     }
 }

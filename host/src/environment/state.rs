@@ -4,17 +4,18 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use lambox_lifecycle::{
-    Answer, Call, Config, Effect, Exit, Input, Invocation, Lifecycle, PlatformEvent, Program, Reading, Rejection,
-    RuntimeCall, Ticket, Timestamp,
+    Answer, Call, Config, Effect, Exit, InitType, Input, Invocation, Lifecycle, Phase, PlatformEvent, Program, Reading,
+    Refusal, Rejection, RuntimeCall, Ticket, Timestamp,
 };
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use super::in_flight::InFlight;
 use super::invocation::{InvokeError, Progress};
 use super::tasks::Bell;
 use crate::clock::Clock;
@@ -29,6 +30,8 @@ pub const MAX_QUEUED_INVOCATIONS: usize = 10_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     Start(Program),
+    /// One more sandbox of the runtime, which is a worker.
+    StartWorker,
     Terminate(Program),
     Kill(Program),
 }
@@ -41,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) budget: Arc<MemoryBudget>,
     pub(crate) config: Arc<Config>,
     next_ticket: AtomicU64,
+    /// How many sandboxes of the runtime there are, where each is a worker, or are about to be.
+    workers: AtomicUsize,
     /// How long guests have been frozen in all, in nanoseconds, and since when they are (0: they are not).
     frozen_nanos: AtomicU64,
     frozen_since: AtomicU64,
@@ -66,7 +71,7 @@ struct State {
     calls: Vec<PendingCall>,
     commands: VecDeque<Command>,
     queue: VecDeque<(Invocation, Arc<Progress>)>,
-    current: Option<Arc<Progress>>,
+    in_flight: InFlight,
     journal: Journal,
     sink: Option<Sink>,
     observers: Vec<Waker>,
@@ -109,7 +114,7 @@ impl Shared {
             calls: Vec::new(),
             commands: VecDeque::new(),
             queue: VecDeque::new(),
-            current: None,
+            in_flight: InFlight::default(),
             journal: Journal::default(),
             sink,
             observers: Vec::new(),
@@ -126,6 +131,7 @@ impl Shared {
             budget,
             config: Arc::new(config),
             next_ticket: AtomicU64::new(0),
+            workers: AtomicUsize::new(1),
             frozen_nanos: AtomicU64::new(0),
             frozen_since: AtomicU64::new(now),
             last_seen: AtomicU64::new(0),
@@ -140,19 +146,68 @@ impl Shared {
     }
 
     /// Hands an invocation to the rules, or lets it wait until they take it.
-    pub(super) fn invoke(&self, invocation: Invocation) -> Result<Arc<Progress>, InvokeError> {
+    pub(super) fn invoke(&self, invocation: Invocation, waits: bool) -> Result<Arc<Progress>, InvokeError> {
         let mut state = self.state.lock();
         if state.ended {
-            return Err(InvokeError::Ended);
+            return Err(self.gone());
+        }
+        let progress = Progress::new(invocation.request_id, Arc::clone(&self.config));
+        if self.is_managed() {
+            match state.core.phase() {
+                // It is initialised ahead of its invocations: those that are made before wait outside of it.
+                Phase::Idle => self.apply(&mut state, Some(Input::Initialize)),
+                Phase::Init => {}
+                Phase::Ready | Phase::Invoke | Phase::Shutdown | Phase::Ended if waits => {}
+                Phase::Ready | Phase::Invoke | Phase::Shutdown | Phase::Ended => {
+                    state.in_flight.push(Arc::clone(&progress));
+                    self.apply(&mut state, Some(Input::Invoke(invocation)));
+                    return match progress.refusal() {
+                        Some(refusal) => Err(InvokeError::Refused(refusal)),
+                        None => Ok(progress),
+                    };
+                }
+            }
         }
         if state.queue.len() >= MAX_QUEUED_INVOCATIONS {
             return Err(InvokeError::QueueFull);
         }
-        let progress = Progress::new(invocation.request_id, Arc::clone(&self.config));
         state.queue.push_back((invocation, Arc::clone(&progress)));
         self.admit(&mut state);
         Self::tell_observers(&mut state);
         Ok(progress)
+    }
+
+    /// Whether several invocations are served at once.
+    fn is_managed(&self) -> bool {
+        match self.config.initialization_type {
+            InitType::LambdaManagedInstances { .. } => true,
+            InitType::OnDemand | InitType::ProvisionedConcurrency | InitType::SnapStart => false,
+        }
+    }
+
+    /// A sandbox of the runtime waits as a whole for an invocation, so that it is one worker. Where several invocations
+    /// are to be served at once, one more is started, until there are as many.
+    fn another_worker(&self) {
+        let InitType::LambdaManagedInstances { max_concurrency } = self.config.initialization_type else {
+            return;
+        };
+        let more = |workers| (workers < usize::from(max_concurrency.get())).then_some(workers + 1);
+        if self
+            .workers
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .is_ok()
+        {
+            self.command(&mut self.state.lock(), Command::StartWorker);
+        }
+    }
+
+    /// What the caller of an environment that has ended is told.
+    fn gone(&self) -> InvokeError {
+        if self.is_managed() {
+            InvokeError::Refused(Refusal::EnvironmentUnhealthy)
+        } else {
+            InvokeError::Ended
+        }
     }
 
     /// Tells the rules that time has passed, if they wait for that; says when they next do.
@@ -283,7 +338,7 @@ impl Shared {
     pub(super) fn abandon(&self) {
         let mut state = self.state.lock();
         state.ended = true;
-        Self::settle(&mut state);
+        self.settle(&mut state);
     }
 
     /// The environment has ended.
@@ -325,13 +380,13 @@ impl Shared {
         }
     }
 
-    /// Hands the next waiting invocation to the rules if they can take one.
+    /// Hands waiting invocations to the rules as long as they can take one.
     fn admit(&self, state: &mut State) {
-        while state.current.is_none() && state.core.can_invoke() {
+        while state.core.can_invoke() {
             let Some((invocation, progress)) = state.queue.pop_front() else {
                 return;
             };
-            state.current = Some(progress);
+            state.in_flight.push(progress);
             let reading = self.reading();
             state.core.handle(reading, Input::Invoke(invocation));
             self.perform(state, reading.now);
@@ -364,39 +419,58 @@ impl Shared {
                     self.frozen_since.store(now.as_epoch_nanos(), Ordering::Release);
                     self.bell.set_frozen(true);
                 }
-                Effect::BeginStream { content_type, .. } => {
-                    if let Some(progress) = &state.current {
+                Effect::BeginStream {
+                    request_id,
+                    content_type,
+                } => {
+                    if let Some(progress) = state.in_flight.get(request_id) {
                         progress.begin_stream(content_type);
                     }
                 }
-                Effect::Chunk { data, .. } => {
-                    if let Some(progress) = &state.current {
+                Effect::Chunk { request_id, data } => {
+                    if let Some(progress) = state.in_flight.get(request_id) {
                         progress.push(data);
                     }
                 }
                 Effect::Respond { outcome } => {
-                    if let Some(progress) = &state.current {
+                    if let Some(progress) = state.in_flight.get(outcome.request_id) {
                         progress.respond(outcome);
                     }
                 }
-                Effect::Finish { .. } => {
-                    if let Some(progress) = state.current.take() {
-                        let (entries, dropped) = state.journal.take();
-                        progress.finish(entries, dropped);
+                Effect::Finish { request_id } => {
+                    if let Some(served) = state.in_flight.take(request_id) {
+                        let (entries, dropped) = if self.is_managed() {
+                            (served.entries, 0)
+                        } else {
+                            state.journal.take()
+                        };
+                        served.progress.finish(entries, dropped);
+                    }
+                }
+                Effect::Refuse { refusal, .. } => {
+                    if let Some(served) = state.in_flight.take_last() {
+                        served.progress.refuse(refusal);
                     }
                 }
                 Effect::Event { at, event } => {
-                    self.write(
-                        state,
-                        LogEntry {
-                            at,
-                            source: LogSource::Platform(event),
-                        },
-                    );
+                    // Where several are served at once, only what the platform tells of one is known to be its own.
+                    let of = event.request_id().filter(|_| self.is_managed());
+                    let entry = LogEntry {
+                        at,
+                        source: LogSource::Platform(event),
+                    };
+                    self.hand_to_sink(state, &entry);
+                    let entry = match of {
+                        Some(request_id) => state.in_flight.keep(request_id, entry),
+                        None => Some(entry),
+                    };
+                    if let Some(entry) = entry {
+                        state.journal.push(entry);
+                    }
                 }
                 Effect::Ended => {
                     state.ended = true;
-                    Self::settle(state);
+                    self.settle(state);
                     self.bell.ask_attention();
                 }
             }
@@ -404,12 +478,16 @@ impl Shared {
     }
 
     /// Tells all who wait for an environment that has ended.
-    fn settle(state: &mut State) {
-        if let Some(progress) = state.current.take() {
-            progress.abandon();
+    fn settle(&self, state: &mut State) {
+        for served in state.in_flight.drain() {
+            served.progress.abandon();
         }
         for (_, progress) in state.queue.drain(..) {
-            progress.abandon();
+            if self.is_managed() {
+                progress.refuse(Refusal::EnvironmentUnhealthy);
+            } else {
+                progress.abandon();
+            }
         }
         for call in &mut state.calls {
             if call.answer.is_none() {
@@ -430,10 +508,14 @@ impl Shared {
     }
 
     fn write(&self, state: &mut State, entry: LogEntry) {
-        if let Some(sink) = &state.sink {
-            sink.0.write(&entry, &self.config);
-        }
+        self.hand_to_sink(state, &entry);
         state.journal.push(entry);
+    }
+
+    fn hand_to_sink(&self, state: &State, entry: &LogEntry) {
+        if let Some(sink) = &state.sink {
+            sink.0.write(entry, &self.config);
+        }
     }
 }
 
@@ -451,6 +533,10 @@ impl EnvironmentApi {
 impl Api for EnvironmentApi {
     fn hang_up(&self, head: Ticket) {
         self.0.input(Input::Hangup(head));
+    }
+
+    fn waits_as_a_whole(&self) {
+        self.0.another_worker();
     }
 
     fn ticket(&self) -> Ticket {
@@ -499,7 +585,8 @@ impl Future for CallFuture {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if let (Some(Call::Runtime(RuntimeCall::ResponseChunk { .. })), Some(progress)) = (&this.call, &state.current)
+        if let (Some(Call::Runtime(RuntimeCall::ResponseChunk { .. })), Some(progress)) =
+            (&this.call, state.in_flight.only())
             && !progress.has_room(context.waker())
         {
             // The caller has yet to take what it got. Who writes waits, and at the deadline no longer lives.

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// How much memory an execution environment has, for its runtime and its extensions together: 128 to 4,096 MB.
+/// How much memory an execution environment has, for its runtime and its extensions together: 128 to 4,096 MB, and up to
+/// 32,768 MB for a function that serves [several invocations at once](crate::FunctionBuilder::max_concurrency), which can
+/// have many sandboxes.
 ///
 /// A MB is 1,048,576 bytes. The service goes up to 10,240 MB; a 32-bit WebAssembly program cannot address more than
 /// 4,096 MB, so Lambox does not pretend to give it more.
@@ -25,6 +27,10 @@ impl MemorySize {
     pub const MIN: Self = Self(128);
     /// 4,096 MB.
     pub const MAX: Self = Self(4_096);
+    /// 32,768 MB, for a function that serves several invocations at once.
+    ///
+    /// Source: documented, the service's API.
+    pub const MAX_MANAGED: Self = Self(32_768);
     /// 128 MB.
     pub const DEFAULT: Self = Self::MIN;
 
@@ -53,7 +59,10 @@ impl fmt::Display for MemorySize {
 
 /// A memory size that is out of bounds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a memory size is a whole number of MB from {} to {}, not {given}", MemorySize::MIN.0, MemorySize::MAX.0)]
+#[error(
+    "a memory size is a whole number of MB from {} to {} ({} with a concurrency), not {given}",
+    MemorySize::MIN.0, MemorySize::MAX.0, MemorySize::MAX_MANAGED.0
+)]
 pub struct MemorySizeError {
     given: String,
 }
@@ -63,7 +72,7 @@ impl TryFrom<u32> for MemorySize {
 
     fn try_from(mb: u32) -> Result<Self, Self::Error> {
         let size = Self(mb);
-        if (Self::MIN..=Self::MAX).contains(&size) {
+        if (Self::MIN..=Self::MAX_MANAGED).contains(&size) {
             Ok(size)
         } else {
             Err(MemorySizeError { given: mb.to_string() })
@@ -93,7 +102,8 @@ mod tests {
             ("127", false),
             ("128", true),
             ("4096", true),
-            ("4097", false),
+            ("32768", true),
+            ("32769", false),
             ("-1", false),
             ("", false),
         ] {
@@ -101,7 +111,7 @@ mod tests {
         }
         insta::assert_snapshot!(
             "12 MB".parse::<MemorySize>().expect_err("no unit is read"),
-            @"a memory size is a whole number of MB from 128 to 4096, not `12 MB`"
+            @"a memory size is a whole number of MB from 128 to 4096 (32768 with a concurrency), not `12 MB`"
         );
     }
 }

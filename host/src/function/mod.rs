@@ -1,6 +1,7 @@
 //! A function: its configuration and its code.
 
 mod ephemeral_storage_size;
+mod max_concurrency;
 mod memory_size;
 mod timeout;
 mod variables;
@@ -16,15 +17,21 @@ use lambox_lifecycle::{
 use uuid::Uuid;
 
 pub use self::ephemeral_storage_size::{EphemeralStorageSize, EphemeralStorageSizeError};
+pub use self::max_concurrency::{MaxConcurrency, MaxConcurrencyError};
 pub use self::memory_size::{MemorySize, MemorySizeError};
 pub use self::timeout::{FunctionTimeout, FunctionTimeoutError};
 use crate::clock::RealClock;
 use crate::environment::{ExecutionEnvironment, Plan, ProgramPlan};
 use crate::files::{self, GrantRequest, Layout, LayoutError, Package};
 use crate::log::{LogSink, Sink};
-use crate::network::{Grant, NetworkPolicy};
+use crate::network::{Grant, MAX_SOCKETS, NetworkPolicy};
 use crate::sandbox::Prepared;
 use crate::simulator::Simulator;
+
+/// How many file descriptors an environment for several invocations at once has: 4,096.
+///
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
+const MANAGED_FILE_DESCRIPTORS: usize = 4_096;
 
 /// A component that was compiled, and whose imports and exports fit.
 ///
@@ -119,6 +126,24 @@ pub enum FunctionError {
         /// What was given.
         given: String,
     },
+    /// The timeout is one that only a function with a concurrency can have.
+    #[error(
+        "a timeout is at most {} without a concurrency of its own, not {timeout}",
+        FunctionTimeout::MAX
+    )]
+    TimeoutWithoutConcurrency {
+        /// The timeout.
+        timeout: FunctionTimeout,
+    },
+    /// The memory size is one that only a function with a concurrency can have.
+    #[error(
+        "a memory size is at most {} without a concurrency of its own, not {memory_size}",
+        MemorySize::MAX
+    )]
+    MemorySizeWithoutConcurrency {
+        /// The memory size.
+        memory_size: MemorySize,
+    },
     /// The deployment package and the layers are too large.
     #[error(
         "the deployment package and the layers have {bytes} bytes together, and at most {} (250 MB)",
@@ -177,6 +202,7 @@ pub struct FunctionBuilder {
     memory_size: MemorySize,
     ephemeral_storage_size: EphemeralStorageSize,
     timeout: FunctionTimeout,
+    max_concurrency: Option<MaxConcurrency>,
     package: Option<Package>,
     layers: Vec<Package>,
     folders: Vec<GrantRequest>,
@@ -209,6 +235,7 @@ impl FunctionBuilder {
             layers: Vec::new(),
             folders: Vec::new(),
             timeout: FunctionTimeout::DEFAULT,
+            max_concurrency: None,
             variables: BTreeMap::new(),
             runtime: None,
             extensions: Vec::new(),
@@ -302,6 +329,20 @@ impl FunctionBuilder {
     #[must_use]
     pub fn timeout(mut self, timeout: FunctionTimeout) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Lets one environment serve several invocations at once, by the rules of Lambda Managed Instances: it is
+    /// initialised ahead of them and never frozen, one that it cannot take at once is
+    /// [refused](crate::InvokeError::Refused), one that times out is answered while its code goes on, and whatever the
+    /// environment does not survive ends it. The log has the JSON format, whatever else is set.
+    ///
+    /// A runtime that speaks HTTP has its workers inside, and is told how many in `AWS_LAMBDA_MAX_CONCURRENCY`; the
+    /// official `lambda_runtime` starts them with its feature `concurrency-tokio`. A handler component, or a runtime over
+    /// host functions, waits as a whole: it is started so many times, each a sandbox with a memory of its own.
+    #[must_use]
+    pub fn max_concurrency(mut self, max_concurrency: MaxConcurrency) -> Self {
+        self.max_concurrency = Some(max_concurrency);
         self
     }
 
@@ -404,6 +445,20 @@ impl FunctionBuilder {
             return Err(FunctionError::Name { name: self.name });
         }
         check_extensions(&self.extensions)?;
+        let initialization_type = match self.max_concurrency {
+            Some(max_concurrency) => InitType::LambdaManagedInstances {
+                max_concurrency: max_concurrency.as_non_zero(),
+            },
+            None if self.timeout > FunctionTimeout::MAX => {
+                return Err(FunctionError::TimeoutWithoutConcurrency { timeout: self.timeout });
+            }
+            None if self.memory_size > MemorySize::MAX => {
+                return Err(FunctionError::MemorySizeWithoutConcurrency {
+                    memory_size: self.memory_size,
+                });
+            }
+            None => InitType::OnDemand,
+        };
         for name in self.variables.keys() {
             variables::check(name).map_err(|reason| FunctionError::Variable {
                 name: name.clone(),
@@ -419,7 +474,13 @@ impl FunctionBuilder {
             return Err(FunctionError::VariablesTooLong { bytes });
         }
         let has_level = self.application_log_level.is_some() || self.system_log_level.is_some();
-        if has_level && self.log_format == LogFormat::Text {
+        // There is no other format where several invocations are served at once.
+        let log_format = if self.max_concurrency.is_some() {
+            LogFormat::Json
+        } else {
+            self.log_format
+        };
+        if has_level && log_format == LogFormat::Text {
             return Err(FunctionError::LogLevelOfText);
         }
         let mut network = NetworkPolicy::deny_all();
@@ -455,13 +516,13 @@ impl FunctionBuilder {
             account_id: self.account_id.into(),
             memory_size_mb: self.memory_size.as_mb(),
             timeout: self.timeout.as_duration(),
-            initialization_type: InitType::OnDemand,
+            initialization_type,
             extensions: self.extensions.iter().map(|(name, _)| name.as_str().into()).collect(),
             runtime_version: "".into(),
             runtime_version_arn: "".into(),
             stream_rate: self.stream_rate,
             logging: Logging {
-                format: self.log_format,
+                format: log_format,
                 application_level: self.application_log_level.unwrap_or_default(),
                 system_level: self.system_log_level.unwrap_or_default(),
             },
@@ -471,6 +532,11 @@ impl FunctionBuilder {
         let plan = Plan {
             config,
             memory_bytes: usize::try_from(self.memory_size.as_bytes()).unwrap_or(usize::MAX),
+            file_descriptors: if self.max_concurrency.is_some() {
+                MANAGED_FILE_DESCRIPTORS
+            } else {
+                MAX_SOCKETS
+            },
             runtime: ProgramPlan {
                 code: runtime,
                 arguments: vec!["/var/task/bootstrap".to_owned()],

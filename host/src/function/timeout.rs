@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// How long an invocation may take, runtime and extensions together: 1 to 900 seconds.
+/// How long an invocation may take, runtime and extensions together: 1 to 900 seconds, and up to 5,400 seconds for a
+/// function that serves [several at once](crate::FunctionBuilder::max_concurrency).
 ///
 /// The service takes whole seconds; Lambox also takes milliseconds from 1 on, so that a test of what happens at the
 /// timeout need not last a second.
@@ -17,7 +18,7 @@ use std::time::Duration;
 ///
 /// assert_eq!("1500ms".parse::<FunctionTimeout>()?.as_duration(), Duration::from_millis(1500));
 /// assert_eq!("2m".parse::<FunctionTimeout>()?, FunctionTimeout::from_secs(120)?);
-/// assert!("901s".parse::<FunctionTimeout>().is_err());
+/// assert!("5401s".parse::<FunctionTimeout>().is_err());
 /// # Ok::<(), lambox::FunctionTimeoutError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,7 +27,12 @@ pub struct FunctionTimeout(Duration);
 impl FunctionTimeout {
     /// 1 millisecond. The service's own minimum is 1 second.
     pub const MIN: Self = Self(Duration::from_millis(1));
-    /// 900 seconds.
+    /// 5,400 seconds, for a function that serves several invocations at once. The service has it for those that come
+    /// from a queue or a stream, which are not told apart here.
+    ///
+    /// Source: documented, the service's API.
+    pub const MAX_MANAGED: Self = Self(Duration::from_mins(90));
+    /// 900 seconds, for any other function.
     pub const MAX: Self = Self(Duration::from_mins(15));
     /// 3 seconds.
     pub const DEFAULT: Self = Self(Duration::from_secs(3));
@@ -60,7 +66,7 @@ impl fmt::Display for FunctionTimeout {
 
 /// A timeout that is out of bounds or cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a timeout is from 1ms to 900s, written like `3s`, `1500ms` or `2m`, not `{given}`")]
+#[error("a timeout is from 1ms to 900s (5400s with a concurrency), written like `3s`, `1500ms` or `2m`, not `{given}`")]
 pub struct FunctionTimeoutError {
     given: String,
 }
@@ -70,7 +76,7 @@ impl TryFrom<Duration> for FunctionTimeout {
 
     fn try_from(duration: Duration) -> Result<Self, Self::Error> {
         let timeout = Self(duration);
-        if (Self::MIN..=Self::MAX).contains(&timeout) {
+        if (Self::MIN..=Self::MAX_MANAGED).contains(&timeout) {
             Ok(timeout)
         } else {
             Err(FunctionTimeoutError {
@@ -110,8 +116,8 @@ mod tests {
             "",
             "0",
             "0s",
-            "901",
-            "16m",
+            "5401",
+            "91m",
             "3h",
             "1.5s",
             "s",
@@ -121,7 +127,13 @@ mod tests {
             let error = text.parse::<FunctionTimeout>().expect_err(text);
             assert!(error.to_string().contains(&format!("`{text}`")), "{error}");
         }
-        for (text, ms) in [("1ms", 1), ("3", 3_000), ("900s", 900_000), ("15m", 900_000)] {
+        for (text, ms) in [
+            ("1ms", 1),
+            ("3", 3_000),
+            ("900s", 900_000),
+            ("15m", 900_000),
+            ("90m", 5_400_000),
+        ] {
             assert_eq!(
                 text.parse::<FunctionTimeout>().expect(text).as_duration(),
                 Duration::from_millis(ms)

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use lambox_lifecycle::{Config, LogFormat};
+use lambox_lifecycle::{Config, InitType, LogFormat};
 
 use crate::environment::RUNTIME_API_PORT;
 
@@ -39,8 +39,9 @@ const RESERVED: [&str; 22] = [
 ];
 
 /// What only the runtime gets.
-const RUNTIME_ONLY: [&str; 10] = [
+const RUNTIME_ONLY: [&str; 11] = [
     "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_MAX_CONCURRENCY",
     "AWS_LAMBDA_LOG_GROUP_NAME",
     "AWS_LAMBDA_LOG_STREAM_NAME",
     "AWS_XRAY_CONTEXT_MISSING",
@@ -101,6 +102,9 @@ pub(super) fn of_runtime(config: &Config, region: &str, own: &BTreeMap<String, S
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
+    if let InitType::LambdaManagedInstances { max_concurrency } = config.initialization_type {
+        variables.insert("AWS_LAMBDA_MAX_CONCURRENCY".to_owned(), max_concurrency.to_string());
+    }
     // Source: documented for the JSON format, assumed that there are none of the text format.
     if config.logging.format == LogFormat::Json {
         for (name, value) in [

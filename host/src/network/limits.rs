@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::NetworkError;
 
-/// How many sockets one environment may have open, both ends of a connection counted: 1,024.
+/// How many sockets one environment may have open where nothing else is said, both ends of a connection counted: 1,024.
 ///
 /// Source: documented, file descriptors, <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
 pub(crate) const MAX_SOCKETS: usize = 1_024;
@@ -50,6 +50,18 @@ pub(crate) struct NetworkLimits {
     pub(crate) max_buffered_bytes: usize,
 }
 
+impl NetworkLimits {
+    /// Those of an environment with this many file descriptors that serves `concurrency` invocations at once: each has
+    /// a connection to the Runtime API, whose buffers are reserved beside those of a single one.
+    pub(crate) fn of(file_descriptors: usize, concurrency: usize) -> Self {
+        Self {
+            max_sockets: file_descriptors,
+            max_buffered_bytes: MAX_BUFFERED_BYTES + (concurrency - 1) * 2 * SCARCE_PIPE_CAPACITY,
+        }
+    }
+}
+
+#[cfg(test)]
 impl Default for NetworkLimits {
     fn default() -> Self {
         Self {

@@ -43,7 +43,9 @@ pub(crate) use self::address::{Family, SERVICE_ADDRESS};
 pub(crate) use self::error::NetworkError;
 #[cfg(test)]
 pub(crate) use self::limits::MAX_DATAGRAM;
-pub(crate) use self::limits::{DATAGRAM_QUEUE_CAPACITY, DEFAULT_BACKLOG, MAX_BACKLOG, NetworkLimits, PIPE_CAPACITY};
+pub(crate) use self::limits::{
+    DATAGRAM_QUEUE_CAPACITY, DEFAULT_BACKLOG, MAX_BACKLOG, MAX_SOCKETS, NetworkLimits, PIPE_CAPACITY,
+};
 pub(crate) use self::listener::TcpListener;
 pub(crate) use self::policy::{Denied, Grant, NetworkPolicy, Operation};
 #[cfg(test)]
@@ -91,11 +93,12 @@ struct State {
 
 impl Network {
     /// A network with the default limits.
+    #[cfg(test)]
     pub(crate) fn new(policy: NetworkPolicy, denied: DenialHook) -> Self {
         Self::with_limits(policy, denied, NetworkLimits::default())
     }
 
-    /// A network with other limits.
+    /// A network with these limits.
     pub(crate) fn with_limits(policy: NetworkPolicy, denied: DenialHook, limits: NetworkLimits) -> Self {
         let inner = Inner {
             state: Arc::default(),

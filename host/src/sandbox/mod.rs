@@ -36,6 +36,9 @@ use crate::transport::wit::{self, HandlerGuestPre, LambdaView};
 /// `lambda_runtime` program holds a few tens.
 const MAX_RESOURCES: usize = 512;
 
+/// How many more for each further invocation that it serves at once.
+const RESOURCES_OF_AN_INVOCATION: usize = 64;
+
 /// The most handles of its own that a guest can have the host keep.
 const MAX_HANDLES: usize = 4_096;
 
@@ -218,6 +221,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) directory: &'a str,
     /// Its environment variables.
     pub(crate) variables: &'a [(String, String)],
+    /// How many invocations its environment serves at once.
+    pub(crate) concurrency: usize,
 }
 
 /// Runs a guest until it ends, and says how.
@@ -240,7 +245,7 @@ pub(crate) fn run(
         .max_random_size(MAX_RANDOM_BYTES)
         .build();
     let mut table = ResourceTable::new();
-    table.set_max_capacity(MAX_RESOURCES);
+    table.set_max_capacity(MAX_RESOURCES + (launch.concurrency - 1) * RESOURCES_OF_AN_INVOCATION);
     let mut http = WasiHttpCtx::new();
     http.set_field_size_limit(MAX_FIELD_BYTES);
     let guest = Guest {
@@ -263,7 +268,7 @@ pub(crate) fn run(
     let sockets = guest.sockets.stop_handle();
     let mut store = engine.store(guest, |guest| &mut guest.share);
     store.set_hostcall_fuel(prepared.max_call_bytes);
-    store.set_max_component_handles(MAX_HANDLES);
+    store.set_max_component_handles(MAX_HANDLES + (launch.concurrency - 1) * RESOURCES_OF_AN_INVOCATION);
     let prepared = prepared.clone();
     let engine = engine.clone();
     Polled {

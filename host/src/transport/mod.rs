@@ -17,4 +17,6 @@ pub(crate) trait Api: Clone + Send + Sync + 'static {
     fn call(&self, ticket: Ticket, call: Call) -> impl Future<Output = Result<Answer, Rejection>> + Send;
     /// The client of a response whose head was taken went away before its body was whole.
     fn hang_up(&self, head: Ticket);
+    /// A runtime's sandbox is about to wait in a host function for its next invocation: nothing else of it can run.
+    fn waits_as_a_whole(&self) {}
 }

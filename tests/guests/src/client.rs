@@ -126,6 +126,20 @@ impl Client {
             .map(invocation)
     }
 
+    /// `GET /runtime/invocation/next` beside others: it is sent and not waited for. Not over host functions, which wait.
+    pub(crate) fn ask_next(&self) -> Result<AskedNext, Refused> {
+        let request = Request::get("/2018-06-01/runtime/invocation/next", &[]);
+        Ok(match self {
+            Self::Host => unreachable!("a host function waits"),
+            Self::Sockets(connection) => {
+                AskedNext::Sockets(connection.ask(&request).map_err(|error| Refused::transport(&error))?)
+            }
+            Self::WasiHttp(authority) => {
+                AskedNext::WasiHttp(authority.ask(&request).map_err(|error| Refused::transport(&error))?)
+            }
+        })
+    }
+
     /// `POST /runtime/invocation/{id}/response`.
     pub(crate) fn respond(
         &mut self,
@@ -292,6 +306,24 @@ impl Client {
 
 const ERROR_TYPE: &str = "lambda-runtime-function-error-type";
 const ERROR_BODY: &str = "lambda-runtime-function-error-body";
+
+/// A `next` that was sent.
+#[derive(Debug)]
+pub(crate) enum AskedNext {
+    Sockets(sockets::Asked),
+    WasiHttp(wasi_http::Asked),
+}
+
+impl AskedNext {
+    /// Waits for its invocation.
+    pub(crate) fn wait(self) -> Result<Invocation, Refused> {
+        let reply = match self {
+            Self::Sockets(asked) => asked.wait().map_err(|error| Refused::transport(&error))?,
+            Self::WasiHttp(asked) => asked.wait().map_err(|error| Refused::transport(&error))?,
+        };
+        reply.accepted().map(invocation)
+    }
+}
 
 /// A response that is sent as it comes. Dropped, it is cut short.
 #[derive(Debug)]

@@ -40,6 +40,13 @@ impl Connection {
         Ok(reply)
     }
 
+    /// Sends a request on a connection of its own, and does not wait for the answer.
+    pub(crate) fn ask(&self, request: &Request<'_>) -> io::Result<Asked> {
+        let mut stream = TcpStream::connect(&self.authority)?;
+        stream.write_all(&request.to_bytes(&self.authority))?;
+        Ok(Asked(stream))
+    }
+
     /// Begins a request whose body is sent in chunks, on a connection of its own.
     pub(crate) fn begin(&self, path: &str, headers: &[(&str, &str)]) -> io::Result<Chunked> {
         let mut stream = TcpStream::connect(&self.authority)?;
@@ -53,6 +60,17 @@ impl Connection {
         head.push_str("\r\n");
         let sent = stream.write_all(head.as_bytes());
         Ok(Chunked { stream, sent })
+    }
+}
+
+/// A request that was sent.
+#[derive(Debug)]
+pub(crate) struct Asked(TcpStream);
+
+impl Asked {
+    /// Waits for the answer.
+    pub(crate) fn wait(mut self) -> io::Result<Reply> {
+        receive(&mut self.0, Ok(()))
     }
 }
 

@@ -25,6 +25,11 @@ impl Authority {
         chunked.finish(&[])
     }
 
+    /// Sends a request without a body, and does not wait for the answer.
+    pub(crate) fn ask(&self, request: &Request<'_>) -> Result<Asked, String> {
+        self.send(request.method, request.path, request.headers)?.end(&[])
+    }
+
     /// Begins a request whose body is sent as it comes.
     pub(crate) fn begin(&self, path: &str, headers: &[(&str, &str)]) -> Result<Chunked, String> {
         self.send("POST", path, headers)
@@ -65,6 +70,11 @@ impl Chunked {
 
     /// Ends the body and waits for the answer.
     pub(crate) fn finish(self, trailers: Trailers<'_>) -> Result<Reply, String> {
+        self.end(trailers)?.wait()
+    }
+
+    /// Ends the body and does not wait for the answer.
+    fn end(self, trailers: Trailers<'_>) -> Result<Asked, String> {
         let Self { stream, body, response } = self;
         drop(stream);
         let trailers = if trailers.is_empty() {
@@ -73,6 +83,18 @@ impl Chunked {
             Some(fields(trailers)?)
         };
         let _ = OutgoingBody::finish(body, trailers);
+        Ok(Asked(response))
+    }
+}
+
+/// A request that was sent.
+#[derive(Debug)]
+pub(crate) struct Asked(FutureIncomingResponse);
+
+impl Asked {
+    /// Waits for the answer.
+    pub(crate) fn wait(self) -> Result<Reply, String> {
+        let Self(response) = self;
         response.subscribe().block();
         let response = response
             .get()

@@ -12,6 +12,7 @@ const SCENARIOS: &str = concat!(
     include_str!("frozen.rs"),
     include_str!("isolation.rs"),
     include_str!("logs.rs"),
+    include_str!("managed.rs"),
     include_str!("memory.rs"),
     include_str!("native.rs"),
     include_str!("parity.rs"),

@@ -10,6 +10,7 @@ mod files;
 mod frozen;
 mod isolation;
 mod logs;
+mod managed;
 mod memory;
 mod native;
 mod official;

@@ -56,9 +56,12 @@ pub const fn system_level(event: &PlatformEvent) -> Level {
             ..
         } => match initialization_type {
             InitType::OnDemand => of_status(*status, Level::Debug),
-            InitType::ProvisionedConcurrency | InitType::SnapStart => of_status(*status, Level::Info),
+            InitType::ProvisionedConcurrency | InitType::SnapStart | InitType::LambdaManagedInstances { .. } => {
+                of_status(*status, Level::Info)
+            }
         },
         PlatformEvent::Report(report) => of_status(report.status, Level::Info),
+        PlatformEvent::ManagedReport(report) => of_status(report.status, Level::Info),
         PlatformEvent::Extension { state, .. } => match state {
             ExtensionState::Registered | ExtensionState::Ready => Level::Debug,
             ExtensionState::Started

@@ -11,7 +11,8 @@ use crate::{Config, InitType, PlatformEvent, Report, Status};
 /// Writes the lines that the text format has for an event, each ended by a newline; nothing where it has none.
 ///
 /// Source: observed in recordings of the service of September 2026; documented for the lines of failed and slow
-/// invocations, <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>.
+/// invocations, <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>. Where several invocations
+/// are served at once the service has the JSON format only; the lines are those that its own emulator prints.
 ///
 /// # Errors
 ///
@@ -55,7 +56,10 @@ pub fn write_text(out: &mut dyn fmt::Write, config: &Config, event: &PlatformEve
             match (initialization_type, status) {
                 (InitType::OnDemand, Status::Success) => return Ok(()),
                 (InitType::OnDemand, Status::Failure | Status::Error | Status::Timeout)
-                | (InitType::ProvisionedConcurrency | InitType::SnapStart, _) => {}
+                | (
+                    InitType::ProvisionedConcurrency | InitType::SnapStart | InitType::LambdaManagedInstances { .. },
+                    _,
+                ) => {}
             }
             write!(
                 out,
@@ -80,14 +84,24 @@ pub fn write_text(out: &mut dyn fmt::Write, config: &Config, event: &PlatformEve
             out.write_char('\n')
         }
         PlatformEvent::Start { request_id, .. } => {
+            let separator = match config.initialization_type {
+                InitType::OnDemand | InitType::ProvisionedConcurrency | InitType::SnapStart => ' ',
+                InitType::LambdaManagedInstances { .. } => '\t',
+            };
             writeln!(
                 out,
-                "START RequestId: {request_id} Version: {}",
+                "START RequestId: {request_id}{separator}Version: {}",
                 config.function_version
             )
         }
         PlatformEvent::End { request_id } => writeln!(out, "END RequestId: {request_id}"),
         PlatformEvent::Report(report) => write_report(out, report),
+        PlatformEvent::ManagedReport(report) => writeln!(
+            out,
+            "END RequestId: {0}\nREPORT RequestId: {0}\tDuration: {1} ms",
+            report.request_id,
+            Fixed(report.duration)
+        ),
         PlatformEvent::InitRuntimeDone { .. }
         | PlatformEvent::RestoreRuntimeDone { .. }
         | PlatformEvent::RuntimeDone { .. }

@@ -30,6 +30,25 @@ impl Subscription {
         Ok(subscription)
     }
 
+    /// Reads the events as spelled, where several invocations are served at once: there is none that could be told of
+    /// all of them.
+    ///
+    /// Source: the service's own emulator (`internal/lambda-managed-instances`: `core/externalagent.go`,
+    /// `rapi/handler/agentregister.go`).
+    pub(super) fn parse_managed(events: &[String], origin: Origin) -> Result<Self, Rejection> {
+        match origin {
+            Origin::External => match events.iter().find(|event| *event != "SHUTDOWN") {
+                Some(event) => Err(Rejection::UnknownEventType { event: event.clone() }),
+                None => Ok(Self {
+                    invoke: false,
+                    shutdown: !events.is_empty(),
+                }),
+            },
+            Origin::Internal if events.is_empty() => Ok(Self::default()),
+            Origin::Internal => Err(Rejection::EventsForInternalExtension),
+        }
+    }
+
     /// The events as spelled on the wire.
     pub(super) const fn as_slice(self) -> &'static [&'static str] {
         match (self.invoke, self.shutdown) {

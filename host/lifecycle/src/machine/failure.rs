@@ -145,6 +145,16 @@ impl Failure {
     /// What the caller of an invocation gets, where the function's timeout is `timeout`.
     pub(super) fn into_outcome(self, request_id: RequestId, timeout: Duration) -> Outcome {
         let error_type = self.error_type();
+        self.into_outcome_as(error_type, request_id, timeout)
+    }
+
+    /// The same under another error type of the platform's.
+    pub(super) fn into_outcome_as(
+        self,
+        error_type: Cow<'static, str>,
+        request_id: RequestId,
+        timeout: Duration,
+    ) -> Outcome {
         let default = |text: &str| default_payload(&error_type, request_id, text);
         let (payload, content_type, cause) = match self {
             Self::Handler(report) => {
@@ -241,7 +251,7 @@ fn extension_exit_text(exit: &Exit) -> String {
 }
 
 /// `{"errorType":…,"errorMessage":…}`, in that order.
-fn payload(error_type: &str, message: &str) -> Bytes {
+pub(super) fn payload(error_type: &str, message: &str) -> Bytes {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Payload<'a> {

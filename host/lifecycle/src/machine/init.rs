@@ -52,9 +52,10 @@ pub(super) fn init_budget(config: &Config, phase: InitPhase) -> Duration {
     match (phase, config.initialization_type) {
         (InitPhase::Invoke, _) => config.timeout,
         (InitPhase::Init, InitType::OnDemand) => INIT_TIMEOUT,
-        (InitPhase::Init, InitType::ProvisionedConcurrency | InitType::SnapStart) => {
-            config.timeout.max(PROVISIONED_INIT_TIMEOUT).min(MAX_INIT_TIMEOUT)
-        }
+        (
+            InitPhase::Init,
+            InitType::ProvisionedConcurrency | InitType::SnapStart | InitType::LambdaManagedInstances { .. },
+        ) => config.timeout.max(PROVISIONED_INIT_TIMEOUT).min(MAX_INIT_TIMEOUT),
     }
 }
 

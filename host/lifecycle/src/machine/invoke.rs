@@ -155,7 +155,9 @@ impl Invoke {
         let duration = ended.since(self.counts_from);
         let billed_init = match config.initialization_type {
             InitType::OnDemand => self.init_duration.unwrap_or_default(),
-            InitType::ProvisionedConcurrency | InitType::SnapStart => Duration::ZERO,
+            InitType::ProvisionedConcurrency | InitType::SnapStart | InitType::LambdaManagedInstances { .. } => {
+                Duration::ZERO
+            }
         };
         let (status, error_type) = match fault {
             Some(fault) => (fault.status, fault.error_type),

@@ -7,6 +7,7 @@ mod failure;
 mod init;
 mod invoke;
 mod lifecycle;
+mod managed;
 mod runtime;
 mod shutdown;
 mod stream;
@@ -97,6 +98,18 @@ struct Machine<S> {
 type Classic = Machine<State>;
 
 impl<S> Machine<S> {
+    /// An environment of which nothing has been started.
+    fn with(config: Config, state: S) -> Self {
+        Self {
+            config,
+            effects: VecDeque::new(),
+            state,
+            frozen: true,
+            freezes: 0,
+            generation: 0,
+        }
+    }
+
     fn event(&mut self, at: Timestamp, event: PlatformEvent) {
         self.effects.push_back(Effect::Event { at, event });
     }
@@ -131,14 +144,7 @@ impl<S> Machine<S> {
 impl Classic {
     /// An environment of which nothing has been started.
     fn new(config: Config) -> Self {
-        Self {
-            config,
-            effects: VecDeque::new(),
-            state: State::Idle(Idle::New),
-            frozen: true,
-            freezes: 0,
-            generation: 0,
-        }
+        Self::with(config, State::Idle(Idle::New))
     }
 
     fn handle(&mut self, reading: Reading, input: Input) {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::json::{Number, Object, Text, Texts, Time};
+use super::json::{Number, Object, Text, Texts, Time, rounded};
 use super::{Api, Schema};
 use crate::{Config, PlatformEvent, Report, Spans, Timestamp, log};
 
@@ -16,6 +16,8 @@ use crate::{Config, PlatformEvent, Report, Spans, Timestamp, log};
 /// <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-logs-api.html>; the order observed in recordings of the service
 /// of September 2026; assumed for the order in records that they do not hold (`initRuntimeDone`, `initReport`, `start`,
 /// `extension`, `restore*`), which is that of the schema, and that 2022-12-13 has the members of 2025-01-29.
+/// The report of an invocation beside others is as the service's own emulator writes it
+/// (`internal/lambda-managed-instances`).
 ///
 /// # Errors
 ///
@@ -140,6 +142,7 @@ const fn name(schema: Schema, event: &PlatformEvent) -> Option<&'static str> {
             | Schema::Telemetry20221213
             | Schema::Telemetry20250129 => Some("runtimeDone"),
         },
+        PlatformEvent::ManagedReport(_) if is_telemetry => Some("report"),
         PlatformEvent::InitStart { .. } if is_telemetry => Some("initStart"),
         PlatformEvent::InitRuntimeDone { .. } if is_telemetry => Some("initRuntimeDone"),
         PlatformEvent::InitReport { .. } if is_telemetry => Some("initReport"),
@@ -160,6 +163,7 @@ const fn name(schema: Schema, event: &PlatformEvent) -> Option<&'static str> {
         | PlatformEvent::RestoreRuntimeDone { .. }
         | PlatformEvent::RestoreReport { .. }
         | PlatformEvent::Subscription { .. }
+        | PlatformEvent::ManagedReport(_)
         | PlatformEvent::End { .. }
         | PlatformEvent::Fault { .. } => None,
     }
@@ -190,6 +194,7 @@ fn write_logs_record(record: &mut Object<'_>, schema: Schema, config: &Config, e
         | PlatformEvent::RestoreStart { .. }
         | PlatformEvent::RestoreRuntimeDone { .. }
         | PlatformEvent::RestoreReport { .. }
+        | PlatformEvent::ManagedReport(_)
         | PlatformEvent::Fault { .. } => write_record(record, schema, config, event),
     }
 }
@@ -325,6 +330,19 @@ fn write_record(record: &mut Object<'_>, schema: Schema, config: &Config, event:
             record.spans(&[("extensionOverhead", report.extension_overhead)])?;
             write_tenant(record, schema, report.tenant_id.as_deref())?;
             record.tracing(report.trace_id.as_deref())
+        }
+        PlatformEvent::ManagedReport(report) => {
+            record.value("requestId", format_args!("\"{}\"", report.request_id))?;
+            record.text("status", report.status.as_str())?;
+            let microseconds = rounded(report.duration, 1_000);
+            let (ms, rest) = (microseconds / 1_000, microseconds % 1_000);
+            record.value("metrics", format_args!("{{\"durationMs\":{ms}.{rest:03}}}"))?;
+            record.tracing(report.trace_id.as_deref())?;
+            record.spans(&runtime_spans(&report.spans))?;
+            match report.error_type.as_deref() {
+                Some(error_type) => record.text("errorType", error_type),
+                None => Ok(()),
+            }
         }
         PlatformEvent::End { .. } | PlatformEvent::Fault { .. } => Ok(()),
     }

@@ -7,14 +7,16 @@
 )]
 
 use std::fmt::Write as _;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use lambox_lifecycle::{
     Answer, BodyError, Call, Config, Effect, ErrorReport, Exit, ExtensionCall, ExtensionEvent, ExtensionIdentifier,
-    GivenIdentifier, InitType, Input, Invocation, Lifecycle, Logging, Outcome, Phase, Program, Reading, RegisterBody,
-    Rejection, RequestId, ResponseMode, RuntimeCall, StreamEnd, StreamRate, Ticket, Timestamp, log,
+    GivenIdentifier, InitType, Input, Invocation, Lifecycle, Logging, ManagedReport, Outcome, Phase, PlatformEvent,
+    Program, Reading, Refusal, RegisterBody, Rejection, RequestId, ResponseMode, RuntimeCall, StreamEnd, StreamRate,
+    Ticket, Timestamp, log,
 };
 use uuid::Uuid;
 
@@ -38,6 +40,16 @@ pub fn config(extensions: &[&str]) -> Config {
         runtime_version_arn: "".into(),
         stream_rate: StreamRate::default(),
         logging: Logging::default(),
+    }
+}
+
+/// The configuration of an environment for up to `max_concurrency` invocations at once.
+pub fn managed_config(extensions: &[&str], max_concurrency: u16) -> Config {
+    Config {
+        initialization_type: InitType::LambdaManagedInstances {
+            max_concurrency: NonZeroU16::new(max_concurrency).expect("at least one"),
+        },
+        ..config(extensions)
     }
 }
 
@@ -174,6 +186,21 @@ impl World {
         world
     }
 
+    /// An environment for up to `max_concurrency` invocations at once, with these external extensions, initialised; as
+    /// many workers wait.
+    pub fn serving(extensions: &[(&str, &[&str])], max_concurrency: u16) -> Self {
+        let names: Vec<&str> = extensions.iter().map(|&(name, _)| name).collect();
+        let mut world = Self::new(managed_config(&names, max_concurrency));
+        world.input(Input::Initialize);
+        world.init(extensions);
+        for _ in 1..max_concurrency {
+            world.runtime(RuntimeCall::Next);
+        }
+        assert_eq!(world.lifecycle.phase(), Phase::Ready);
+        assert_eq!(world.lifecycle.idle_workers(), usize::from(max_concurrency));
+        world
+    }
+
     /// Takes a begun initialisation to its end.
     pub fn init(&mut self, extensions: &[(&str, &[&str])]) {
         for (number, (name, events)) in (0..).zip(extensions) {
@@ -267,6 +294,14 @@ impl World {
         first
     }
 
+    /// Why this invocation was not taken, if it was not.
+    pub fn refusal(&self, number: u128) -> Option<Refusal> {
+        self.effects.iter().find_map(|effect| match effect {
+            Effect::Refuse { request_id, refusal } if *request_id == request(number) => Some(*refusal),
+            _ => None,
+        })
+    }
+
     pub fn outcome(&self, number: u128) -> Option<&Arc<Outcome>> {
         self.effects.iter().find_map(|effect| match effect {
             Effect::Respond { outcome } if outcome.request_id == request(number) => Some(outcome),
@@ -287,6 +322,17 @@ impl World {
     pub fn is_finished(&self, number: u128) -> bool {
         self.effects.contains(&Effect::Finish {
             request_id: request(number),
+        })
+    }
+
+    /// The reports of the invocations that were served beside others.
+    pub fn reports(&self) -> impl Iterator<Item = &ManagedReport> {
+        self.effects.iter().filter_map(|effect| match effect {
+            Effect::Event {
+                event: PlatformEvent::ManagedReport(report),
+                ..
+            } => Some(report),
+            _ => None,
         })
     }
 
@@ -339,6 +385,9 @@ impl World {
                     writeln!(text, "respond{streamed}{error} {payload}")
                 }
                 Effect::Finish { .. } => writeln!(text, "finish"),
+                Effect::Refuse { refusal, .. } => {
+                    writeln!(text, "refuse {}: {}", refusal.error_type(), refusal.message())
+                }
                 Effect::Event { event, .. } => {
                     let mut line = String::new();
                     log::write_text(&mut line, self.lifecycle.config(), event).expect("a string takes everything");

@@ -14,10 +14,10 @@ use super::service::Apis;
 use crate::transport::Api;
 
 /// How many connections are served at once; further ones wait until one closes. As many as an execution environment
-/// of the service can have file descriptors.
+/// of the service for several invocations at once can have file descriptors.
 ///
 /// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
-const MAX_CONNECTIONS: usize = 1024;
+const MAX_CONNECTIONS: usize = 4096;
 
 /// How long to wait before accepting again where the machine has run out of something that accepting needs.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

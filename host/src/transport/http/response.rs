@@ -91,9 +91,11 @@ fn status(rejection: &Rejection) -> StatusCode {
         | Rejection::MissingIdentifier
         | Rejection::MalformedIdentifier
         | Rejection::UnknownIdentifier { .. }
-        | Rejection::MissingErrorType => StatusCode::FORBIDDEN,
+        | Rejection::MissingErrorType
+        | Rejection::EventsForInternalExtension => StatusCode::FORBIDDEN,
+        Rejection::InvokeTimeout => StatusCode::GONE,
         // The documentation tells runtimes and extensions to exit on this one, which is what is wanted of them.
-        Rejection::Ended => StatusCode::INTERNAL_SERVER_ERROR,
+        Rejection::TooManyIdleRuntimes | Rejection::Ended => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) async fn serve<T: LambdaView>(store: &mut Store<T>, guest: &HandlerGu
     let api = store.data_mut().lambda().0.clone();
     let call = async |call| api.call(api.ticket(), Call::Runtime(call)).await;
     loop {
+        api.waits_as_a_whole();
         let delivery = match call(RuntimeCall::Next).await {
             Ok(Answer::Invocation(delivery)) => delivery,
             Ok(other) => return unexpected(&other),
@@ -47,7 +48,8 @@ pub(crate) async fn serve<T: LambdaView>(store: &mut Store<T>, guest: &HandlerGu
         };
         match answer {
             // The rules have told the caller that the response was too large; the handler goes on, as a runtime does.
-            Ok(_) | Err(Rejection::TooLarge) => {}
+            // Where several are served at once, so it does when it was too late.
+            Ok(_) | Err(Rejection::TooLarge | Rejection::InvokeTimeout) => {}
             Err(_) => return Ok(()),
         }
     }

@@ -11,6 +11,7 @@ use super::{Api, Lambda, accepted, bounded, unexpected};
 
 impl<A: Api> Host for Lambda<'_, A> {
     async fn next(&mut self) -> wasmtime::Result<Result<Invocation, Rejection>> {
+        self.api.waits_as_a_whole();
         match self.runtime_call(RuntimeCall::Next).await {
             Ok(Answer::Invocation(delivery)) => Ok(Ok(Invocation {
                 context: context(&delivery),

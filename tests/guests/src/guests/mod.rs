@@ -19,6 +19,7 @@ macro_rules! guests {
 guests! {
     "answer-stale" => answer_stale,
     "answer-twice" => answer_twice,
+    "at-once" => at_once,
     "big-answer" => big_answer,
     "block-in-host-call" => block_in_host_call,
     "clock-probe" => clock_probe,

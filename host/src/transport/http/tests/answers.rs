@@ -236,6 +236,9 @@ fn rejections() -> Vec<Rejection> {
             named: Some(ExtensionIdentifier::from_uuid(Uuid::from_u128(7))),
         },
         Rejection::MissingErrorType,
+        Rejection::InvokeTimeout,
+        Rejection::TooManyIdleRuntimes,
+        Rejection::EventsForInternalExtension,
         Rejection::Ended,
     ]
 }
@@ -258,7 +261,7 @@ async fn every_refusal_has_its_status() {
             format!("{}\\n", expected.to_string().escape_default()).replace("\\'", "'")
         );
     }
-    insta::assert_snapshot!(text, @r"
+    insta::assert_snapshot!(text, @r#"
     InvalidRequestId: 400 Bad Request; content-type: application/json
     RuntimeStateTransition: 403 Forbidden; content-type: application/json
     InvalidResponseMode: 400 Bad Request; content-type: application/json
@@ -277,8 +280,11 @@ async fn every_refusal_has_its_status() {
     UnknownIdentifier: 403 Forbidden; content-type: application/json
     UnknownIdentifier: 403 Forbidden; content-type: application/json
     MissingErrorType: 403 Forbidden; content-type: application/json
+    InvokeTimeout: 410 Gone; content-type: application/json
+    TooManyIdleRuntimes: 500 Internal Server Error; content-type: application/json
+    EventsForInternalExtension: 403 Forbidden; content-type: application/json
     Ended: 500 Internal Server Error; content-type: application/json
-    ");
+    "#);
 }
 
 #[tokio::test]
