@@ -56,7 +56,7 @@ impl NetworkLimits {
     pub(crate) fn of(file_descriptors: usize, concurrency: usize) -> Self {
         Self {
             max_sockets: file_descriptors,
-            max_buffered_bytes: MAX_BUFFERED_BYTES + (concurrency - 1) * 2 * SCARCE_PIPE_CAPACITY,
+            max_buffered_bytes: MAX_BUFFERED_BYTES + (concurrency - 1) * 2 * PIPE_CAPACITY,
         }
     }
 }
