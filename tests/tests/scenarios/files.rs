@@ -3,7 +3,9 @@
 use std::fs;
 
 use lambox::{EphemeralStorageSize, FunctionBuilder, Package};
-use lambox_tests::{FunctionBuilderExt as _, Stage, Transport, component, function, over, same_over_all, simulator};
+use lambox_tests::{
+    FunctionBuilderExt as _, Stage, Transport, component, function, over, same_over_all, simulator, within,
+};
 use serde_json::{Value, json};
 
 /// Has `fs-probe` do something, and gives what came of each step.
@@ -346,11 +348,48 @@ async fn as_many_files_are_open_at_once_as_an_environment_may_have() {
     )
     .await;
     assert_eq!(told[1], ok(&json!({ "open": 1_024, "then": "OutOfMemory" })));
+    // A file that is read has a stream too, and of those a guest has fewer.
+    let using = probe(&mut stage, json!([{ "use": "/tmp/a", "count": 400 }])).await;
+    assert_eq!(using[0], ok(&json!({ "used": 400 })));
+    let using = probe(&mut stage, json!([{ "use": "/tmp/a", "count": 1_024 }])).await;
+    assert_eq!(
+        using[0]["ok"]["then"], "OutOfMemory",
+        "it is refused, and not killed: {using}"
+    );
     assert_eq!(
         told[2],
         ok(&json!({ "open": 1_024 })),
         "those that were closed are free again"
     );
+}
+
+#[tokio::test]
+async fn what_a_killed_guest_had_open_and_without_a_name_is_gone() {
+    let mut stage = probing().stage();
+    let told = probe(
+        &mut stage,
+        json!([
+            { "write": "/tmp/a", "bytes": 40_960 },
+            { "write": "/tmp/b", "bytes": 4_096 },
+            { "hold": "/tmp/a" },
+            { "remove": "/tmp/a" },
+        ]),
+    )
+    .await;
+    assert_eq!(kinds(&told), ["ok"; 4], "{told}");
+    let tmp = stage.environment.tmp();
+    assert_eq!(
+        (tmp.used(), tmp.list("").expect("it is there")),
+        (45_056, vec!["b".to_owned()])
+    );
+    stage.shut_down().await;
+    // The guest goes with the environment's task, which may have a turn to come.
+    within(async {
+        while tmp.used() != 4_096 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@
 //!   `{"write-at":FILE,"offset":N,"text":"..."}`, `{"set-size":FILE,"bytes":N}`, `{"fill":FILE}` (until that fails),
 //! - `{"remove":FILE}`, `{"size":FILE}`, `{"rename":FROM,"to":PATH}`, `{"copy":FROM,"to":PATH}`, `{"link":FILE,"to":PATH}`,
 //!   `{"kind":PATH}`, `{"modified-again":FILE}` (whether writing changes the time),
-//! - `{"open":FILE,"count":N}` (how many times it can be open at once), `{"hold":FILE}` (keeps it open) and
+//! - `{"open":FILE,"count":N}` (how many times it can be open at once), `{"use":FILE,"count":N}` (and be read, each
+//!   time), `{"hold":FILE}` (keeps it open) and
 //!   `{"held":true}` (what is in that file),
 //! - `{"cwd":true}`.
 //!
@@ -112,6 +113,16 @@ fn perform(step: &Value) -> io::Result<Value> {
                 }
             }
             return Ok(json!({ "open": files.len() }));
+        }
+        "use" => {
+            let mut files = Vec::new();
+            for _ in 0..count(&step, "count") {
+                match fs::File::open(path).and_then(|mut file| file.read(&mut [0]).map(|_| file)) {
+                    Ok(file) => files.push(file),
+                    Err(error) => return Ok(json!({ "used": files.len(), "then": failure(&error)["kind"] })),
+                }
+            }
+            return Ok(json!({ "used": files.len() }));
         }
         "hold" => {
             let file = fs::File::open(path)?;
