@@ -1,6 +1,7 @@
 //! The whole-system scenarios: real components in real environments, each over every transport its guest can use.
 
 mod answers;
+mod any_order;
 mod callers;
 mod coverage;
 mod examples;
