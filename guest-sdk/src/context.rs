@@ -36,6 +36,8 @@ impl<T> LambdaEvent<T> {
 pub struct Context {
     /// The request id: a UUID in its 36-character form.
     pub request_id: String,
+    /// Which attempt at the invocation this is: no other has the same, even where the request id is.
+    pub invocation_id: Option<String>,
     /// When the function times out, in milliseconds since the Unix epoch.
     pub deadline: u64,
     /// The ARN of the function as the caller named it.
@@ -67,6 +69,7 @@ impl TryFrom<raw::types::Context> for Context {
     fn try_from(context: raw::types::Context) -> Result<Self, Diagnostic> {
         Ok(Self {
             request_id: context.request_id,
+            invocation_id: context.invocation_id,
             deadline: context.deadline_ms,
             invoked_function_arn: context.invoked_function_arn,
             xray_trace_id: context.trace_id,
@@ -177,6 +180,7 @@ mod tests {
     fn context() -> raw::types::Context {
         raw::types::Context {
             request_id: "3e1d0c46-3f0b-4c55-8f4b-0d0f4d4a9d57".to_owned(),
+            invocation_id: None,
             deadline_ms: 1_700_000_000_000,
             invoked_function_arn: "arn:aws:lambda:us-east-1:123456789012:function:f".to_owned(),
             trace_id: None,

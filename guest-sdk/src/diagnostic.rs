@@ -57,6 +57,7 @@ impl Diagnostic {
         raw::types::FunctionError {
             error_type: Some(self.error_type),
             body,
+            xray_cause: None,
         }
     }
 

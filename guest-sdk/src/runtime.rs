@@ -84,16 +84,19 @@ mod target {
         loop {
             let invocation = next().map_err(|rejection| refused(&rejection))?;
             let request_id = invocation.context.request_id.clone();
+            let invocation_id = invocation.context.invocation_id.clone();
+            let invocation_id = invocation_id.as_deref();
             let answer = Context::try_from(invocation.context).and_then(|context| answer(invocation.payload, context));
             match answer {
-                Ok(response) => match respond(&request_id, &response, None) {
+                Ok(response) => match respond(&request_id, invocation_id, &response, None) {
                     Ok(()) => {}
                     // The caller has been told so by the host, and the function goes on, as it does on Lambda.
                     Err(rejection) if rejection.error_type == "RequestEntityTooLarge" => {}
                     Err(rejection) => return Err(refused(&rejection)),
                 },
                 Err(diagnostic) => {
-                    fail(&request_id, &diagnostic.into_function_error()).map_err(|rejection| refused(&rejection))?;
+                    fail(&request_id, invocation_id, &diagnostic.into_function_error())
+                        .map_err(|rejection| refused(&rejection))?;
                 }
             }
         }
@@ -155,6 +158,8 @@ mod target {
         fn from(context: lambda_runtime::Context) -> Self {
             Self {
                 request_id: context.request_id,
+                // The official client sends it back by itself and does not show it.
+                invocation_id: None,
                 deadline: context.deadline,
                 invoked_function_arn: context.invoked_function_arn,
                 xray_trace_id: context.xray_trace_id,

@@ -179,7 +179,10 @@ mod target {
 
     /// How far a response is. The handler and the runtime loop share it.
     enum Progress {
-        Waiting { request_id: String },
+        Waiting {
+            request_id: String,
+            invocation_id: Option<String>,
+        },
         Begun(Raw),
         Over,
     }
@@ -189,10 +192,15 @@ mod target {
     impl Stream {
         pub(super) fn begin(&mut self, prelude: HttpPrelude) -> Result<(), Error> {
             let mut progress = self.0.borrow_mut();
-            let Progress::Waiting { request_id } = &*progress else {
+            let Progress::Waiting {
+                request_id,
+                invocation_id,
+            } = &*progress
+            else {
                 return Err("the response has begun already".into());
             };
-            let raw = respond_stream(request_id, Some(CONTENT_TYPE)).map_err(|rejection| refused(&rejection))?;
+            let raw = respond_stream(request_id, invocation_id.as_deref(), Some(CONTENT_TYPE))
+                .map_err(|rejection| refused(&rejection))?;
             let sent = raw.write(&prelude.into_bytes());
             *progress = Progress::Begun(raw);
             sent.map_err(|rejection| refused(&rejection))
@@ -222,8 +230,10 @@ mod target {
         loop {
             let invocation = next().map_err(|rejection| refused(&rejection))?;
             let request_id = invocation.context.request_id.clone();
+            let invocation_id = invocation.context.invocation_id.clone();
             let progress = Rc::new(RefCell::new(Progress::Waiting {
                 request_id: request_id.clone(),
+                invocation_id: invocation_id.clone(),
             }));
             let handled = Context::try_from(invocation.context).and_then(|context| {
                 let payload = handler::event(&invocation.payload)?;
@@ -231,23 +241,27 @@ mod target {
                 let outcome = handler(event, ResponseStream(Stream(Rc::clone(&progress))));
                 handler::wait(async { outcome.await.map_err(Into::into) })
             });
-            finish(&progress, &request_id, handled)?;
+            finish(&progress, (&request_id, invocation_id.as_deref()), handled)?;
         }
     }
 
     /// Ends the response as the handler ended.
-    fn finish(progress: &RefCell<Progress>, request_id: &str, handled: Result<(), Diagnostic>) -> Result<(), Error> {
+    fn finish(
+        progress: &RefCell<Progress>,
+        (request_id, invocation_id): (&str, Option<&str>),
+        handled: Result<(), Diagnostic>,
+    ) -> Result<(), Error> {
         let told = match (progress.replace(Progress::Over), handled) {
             (Progress::Begun(raw), Ok(())) => Raw::finish(raw),
             (Progress::Begun(raw), Err(diagnostic)) => Raw::fail(raw, &diagnostic.into_function_error()),
             (Progress::Waiting { .. } | Progress::Over, Ok(())) => {
-                runtime::respond_stream(request_id, Some(CONTENT_TYPE)).and_then(|raw| {
+                runtime::respond_stream(request_id, invocation_id, Some(CONTENT_TYPE)).and_then(|raw| {
                     raw.write(&HttpPrelude::default().into_bytes())?;
                     Raw::finish(raw)
                 })
             }
             (Progress::Waiting { .. } | Progress::Over, Err(diagnostic)) => {
-                fail(request_id, &diagnostic.into_function_error())
+                fail(request_id, invocation_id, &diagnostic.into_function_error())
             }
         };
         match told {

@@ -16,8 +16,9 @@ mod transport;
 
 pub use engine::{ComponentError, EngineError, MAX_COMPONENT_BYTES};
 pub use environment::{
-    ExecutionEnvironment, InvokeError, InvokeRequest, InvokeResult, MAX_PAYLOAD_BYTES, MAX_QUEUED_INVOCATIONS,
-    MAX_QUEUED_RESPONSE_BYTES, PendingInvocation, RUNTIME_API_PORT, ResponseStream, StreamEnd, StreamHead, Tmp,
+    Credentials, ExecutionEnvironment, InvokeError, InvokeRequest, InvokeResult, MAX_CLIENT_CONTEXT_BYTES,
+    MAX_PAYLOAD_BYTES, MAX_QUEUED_INVOCATIONS, MAX_QUEUED_RESPONSE_BYTES, MAX_TENANT_ID_BYTES, PendingInvocation,
+    RUNTIME_API_PORT, ResponseStream, StreamEnd, StreamHead, Tmp,
 };
 pub use files::{MAX_PACKAGE_BYTES, MAX_PACKAGE_FILES, Package, PackageError};
 pub use function::{

@@ -354,6 +354,48 @@ fn a_failed_invocation_does_not_keep_the_others_back() {
 }
 
 #[test]
+fn a_snapshot_is_taken_and_restored_around_the_hooks_of_an_official_runtime() {
+    let ended = lambox(&[
+        "invoke",
+        "tests/snap-start/snap-start.wasm",
+        "--initialization-type",
+        "snap-start",
+        "--repeat",
+        "2",
+    ]);
+    let hooks =
+        r#"{"hooks":["before_snapshot second","before_snapshot first","after_restore first","after_restore second"]}"#;
+    assert_eq!(
+        (ended.status, ended.stdout.as_str()),
+        (Some(0), format!("{hooks}\n{hooks}\n").as_str()),
+        "{}",
+        ended.stderr
+    );
+    for (line, times) in [
+        ("INIT_REPORT ", 1),
+        ("RESTORE_REPORT ", 1),
+        ("REPORT RequestId", 2),
+        ("Restore Duration", 3),
+    ] {
+        assert_eq!(ended.stderr.matches(line).count(), times, "{line}: {}", ended.stderr);
+    }
+    let ended = lambox(&["invoke", "--initialization-type", "provisioned-concurrency"]);
+    assert!(
+        ended.stderr.starts_with("INIT_REPORT Init Duration"),
+        "{}",
+        ended.stderr
+    );
+    let ended = lambox(&[
+        "invoke",
+        "--initialization-type",
+        "snap-start",
+        "--max-concurrency",
+        "2",
+    ]);
+    assert_eq!(ended.status, Some(2), "{}", ended.stderr);
+}
+
+#[test]
 fn invocations_at_once_are_in_flight_together_and_their_log_is_json() {
     // Each waits for three others, so that one after the other they would wait for ever.
     let ended = lambox(&[

@@ -41,6 +41,10 @@ fn name(event: &PlatformEvent) -> String {
         PlatformEvent::InitReport { status, error_type, .. } => {
             with_status("initReport", *status, error_type.as_deref())
         }
+        PlatformEvent::RestoreStart { .. } => "restoreStart".to_owned(),
+        PlatformEvent::RestoreRuntimeDone { status, error_type, .. } => {
+            with_status("restoreRuntimeDone", *status, error_type.as_deref())
+        }
         PlatformEvent::RuntimeDone { status, error_type, .. } => {
             with_status("runtimeDone", *status, error_type.as_deref())
         }

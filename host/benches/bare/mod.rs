@@ -69,6 +69,7 @@ async fn call(epoch: bool, bytes: usize, times: usize) -> Duration {
     let event = format!(r#"{{"name":"Ada","x":"{}"}}"#, "x".repeat(bytes - 24));
     let context = lambox::lambda::types::Context {
         request_id: "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned(),
+        invocation_id: None,
         deadline_ms: 0,
         invoked_function_arn: "arn".to_owned(),
         trace_id: None,

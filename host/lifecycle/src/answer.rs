@@ -62,6 +62,8 @@ pub enum Answer {
     SendBody,
     /// The head of a streamed response was taken; hand over its bytes as they come, and its end.
     SendChunks,
+    /// The runtime's `restore/next`: it was restored from its snapshot.
+    Restored,
     /// The runtime's `next`.
     Invocation(Delivery),
     /// The extension is registered.

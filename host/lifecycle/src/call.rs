@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{ExtensionIdentifier, RequestId, Ticket};
+use crate::{ExtensionIdentifier, InvocationId, RequestId, Ticket};
 
 /// A call of the Runtime API or the Extensions API.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,42 @@ pub struct ErrorReport {
     pub content_type: Option<Arc<str>>,
     /// The body, as sent.
     pub body: Bytes,
+    /// The X-Ray cause header, as sent.
+    pub xray_cause: Option<Arc<str>>,
+}
+
+/// The attempt that an answer is for, as the runtime says it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Echo {
+    /// It says nothing, which is not checked.
+    #[default]
+    Absent,
+    /// It says something that is no UUID.
+    Malformed,
+    /// A UUID.
+    Id(InvocationId),
+}
+
+impl Echo {
+    /// What a text says, letter by letter: an id in capital letters is not the id that was given. An empty text says nothing.
+    pub fn of_text(text: &str) -> Self {
+        if text.is_empty() {
+            return Self::Absent;
+        }
+        if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Self::Malformed;
+        }
+        text.parse().map_or(Self::Malformed, Self::Id)
+    }
+
+    /// Whether an answer with it is one to this attempt.
+    pub(crate) fn fits(self, attempt: Option<InvocationId>) -> bool {
+        match self {
+            Self::Absent => true,
+            Self::Malformed => false,
+            Self::Id(id) => attempt == Some(id),
+        }
+    }
 }
 
 /// How a streamed response's body ended.
@@ -70,6 +106,8 @@ pub enum RuntimeCall {
     ResponseHead {
         /// The id in the path; `None` where it is no UUID.
         request_id: Option<RequestId>,
+        /// The attempt it is for.
+        echo: Echo,
         /// The response mode.
         mode: ResponseMode,
         /// The content type.
@@ -103,6 +141,8 @@ pub enum RuntimeCall {
     Response {
         /// The id; `None` where it is no UUID.
         request_id: Option<RequestId>,
+        /// The attempt it is for.
+        echo: Echo,
         /// The content type.
         content_type: Option<Arc<str>>,
         /// The body.
@@ -112,11 +152,20 @@ pub enum RuntimeCall {
     Error {
         /// The id in the path; `None` where it is no UUID.
         request_id: Option<RequestId>,
+        /// The attempt it is for.
+        echo: Echo,
         /// The failure.
         report: Result<ErrorReport, BodyError>,
     },
     /// `POST /runtime/init/error`.
     InitError {
+        /// The failure.
+        report: Result<ErrorReport, BodyError>,
+    },
+    /// `GET /runtime/restore/next`.
+    RestoreNext,
+    /// `POST /runtime/restore/error`.
+    RestoreError {
         /// The failure.
         report: Result<ErrorReport, BodyError>,
     },

@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Logging, StreamRate};
+use crate::{Call, Logging, RuntimeCall, StreamRate};
 
 /// How an execution environment came to be initialised; `AWS_LAMBDA_INITIALIZATION_TYPE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -58,6 +58,11 @@ pub struct Config {
     pub initialization_type: InitType,
     /// The file names of the external extensions, in the order in which they are started.
     pub extensions: Vec<Arc<str>>,
+    /// Whether there are no extensions: none is started, and their API is not there. A file
+    /// `/opt/disable-extensions-jwigqn8j` does that on the service.
+    ///
+    /// Source: observed, the service's own emulator (`extensions/extensions.go`).
+    pub extensions_disabled: bool,
     /// The name of the log stream, which telemetry calls `instanceId`.
     pub log_stream: Arc<str>,
     /// The runtime's version, such as `python:3.12.v43`.
@@ -68,4 +73,29 @@ pub struct Config {
     pub stream_rate: StreamRate,
     /// How its log is written.
     pub logging: Logging,
+}
+
+impl Config {
+    /// Whether an environment has the resource that is called.
+    ///
+    /// Source: observed, the service's own emulator, which has the resources of a restore only where there are snapshots,
+    /// and those of extensions only where they are not disabled.
+    pub(crate) fn has(&self, call: &Call) -> bool {
+        match call {
+            Call::Runtime(RuntimeCall::RestoreNext | RuntimeCall::RestoreError { .. }) => {
+                self.initialization_type == InitType::SnapStart
+            }
+            Call::Runtime(
+                RuntimeCall::Next
+                | RuntimeCall::ResponseHead { .. }
+                | RuntimeCall::ResponseBody { .. }
+                | RuntimeCall::ResponseChunk { .. }
+                | RuntimeCall::ResponseEnd { .. }
+                | RuntimeCall::Response { .. }
+                | RuntimeCall::Error { .. }
+                | RuntimeCall::InitError { .. },
+            ) => true,
+            Call::Extension(_) => !self.extensions_disabled,
+        }
+    }
 }

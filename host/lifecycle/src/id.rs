@@ -55,3 +55,9 @@ identifier! {
     /// Identifies a registered extension within one generation of an execution environment.
     ExtensionIdentifier
 }
+identifier! {
+    /// Identifies one attempt of an invocation. No two attempts share it, even those of one event with one request id.
+    ///
+    /// Source: observed, the official clients: `Lambda-Runtime-Invocation-Id`.
+    InvocationId
+}

@@ -54,6 +54,9 @@ impl From<Timestamp> for Reading {
 pub enum Input {
     /// The environment shall be initialised ahead of any invocation.
     Initialize,
+    /// The environment shall be restored from its snapshot, ahead of any invocation. Without effect where there is none
+    /// that has not been restored.
+    Restore,
     /// A caller invokes the function. Allowed while no other invocation is under way.
     Invoke(Invocation),
     /// A runtime or an extension called.

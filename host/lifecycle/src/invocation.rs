@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::RequestId;
+use crate::{InvocationId, RequestId};
 
 /// One invocation as the caller made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invocation {
     /// The request id. No two invocations in flight in one environment share it.
     pub request_id: RequestId,
+    /// Which attempt it is, for the runtime to say so in its answer; none where that is not asked of it.
+    pub invocation_id: Option<InvocationId>,
     /// The event, byte for byte.
     pub payload: Bytes,
     /// The event's content type; `application/json` where there is none.
@@ -34,6 +36,7 @@ impl Invocation {
     pub fn new(request_id: RequestId, payload: impl Into<Bytes>) -> Self {
         Self {
             request_id,
+            invocation_id: None,
             payload: payload.into(),
             content_type: None,
             invoked_function_arn: None,

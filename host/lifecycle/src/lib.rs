@@ -12,6 +12,7 @@ mod answer;
 mod call;
 mod config;
 mod effect;
+mod error_cause;
 mod event;
 mod id;
 mod input;
@@ -29,14 +30,15 @@ mod time;
 
 pub use answer::{Answer, Delivery, ExtensionEvent, Registration};
 pub use call::{
-    BodyError, Call, ErrorReport, ExtensionCall, GivenIdentifier, RegisterBody, ResponseMode, RuntimeCall, StreamEnd,
+    BodyError, Call, Echo, ErrorReport, ExtensionCall, GivenIdentifier, RegisterBody, ResponseMode, RuntimeCall,
+    StreamEnd,
 };
 pub use config::{Config, InitType};
 pub use effect::Effect;
 pub use event::{
     ExtensionState, InitPhase, ManagedReport, PlatformEvent, Report, RestoreDurations, Spans, Status, SubscriptionState,
 };
-pub use id::{ExtensionIdentifier, RequestId};
+pub use id::{ExtensionIdentifier, InvocationId, RequestId};
 pub use input::{Exit, Input, Program, Reading, Ticket};
 pub use invocation::Invocation;
 pub use log::Level as SystemLogLevel;

@@ -25,6 +25,11 @@ pub const PROVISIONED_INIT_TIMEOUT: Duration = Duration::from_secs(130);
 /// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>.
 pub const MAX_INIT_TIMEOUT: Duration = Duration::from_mins(15);
 
+/// How long a restore from a snapshot may take, with the hooks of the runtime: 10 seconds.
+///
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html>.
+pub const RESTORE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How many extensions, external and internal, can register: 10.
 ///
 /// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>.
@@ -121,3 +126,8 @@ pub const MIN_STREAM_RATE_BYTES: u64 = 32 * 1024;
 ///
 /// Source: observed, the service's own emulator.
 pub const MAX_STREAM_RATE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// The longest X-Ray cause that is kept: 64 KiB. Of a longer one, exceptions and paths are left out until it fits.
+///
+/// Source: observed, the service's own emulator (`rapi/model/error_cause.go`).
+pub const MAX_XRAY_CAUSE_BYTES: usize = 64 * 1024;

@@ -37,6 +37,11 @@ pub enum FailureCause {
     Handler,
     /// The runtime reported that its initialisation failed.
     Init,
+    /// The runtime reported that a hook failed after it was restored from its snapshot.
+    Restore,
+    /// The runtime was not done with its hooks within [`limits::RESTORE_TIMEOUT`](crate::limits::RESTORE_TIMEOUT). On the
+    /// service, the caller is answered with `SnapStartTimeoutException`.
+    RestoreTimeout,
     /// The function's timeout passed.
     Timeout,
     /// The runtime ended.
@@ -83,6 +88,10 @@ pub struct FunctionError {
     pub error_type: Cow<'static, str>,
     /// What failed.
     pub cause: FailureCause,
+    /// What the runtime told X-Ray of it, as JSON text: what is kept of the header
+    /// `Lambda-Runtime-Function-XRay-Error-Cause`, or of `errorCause` in a body of the type
+    /// `application/vnd.aws.lambda.error.cause+json`.
+    pub xray_cause: Option<Arc<str>>,
 }
 
 /// The answer to the caller.

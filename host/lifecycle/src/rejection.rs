@@ -68,13 +68,15 @@ pub enum Rejection {
     },
     /// The error type header is missing.
     MissingErrorType,
-    /// The invocation had timed out when its answer came. Said once for each invocation, in environments that serve
-    /// several at once.
+    /// The invocation had timed out when its answer came, which environments that serve several at once say once for each
+    /// invocation; or the answer says to be for another attempt at it than the one under way.
     InvokeTimeout,
     /// There are [`limits::MAX_IDLE_WORKERS`](crate::limits::MAX_IDLE_WORKERS) calls in `next` already.
     TooManyIdleRuntimes,
     /// An internal extension asked for events, and the environment serves several invocations at once.
     EventsForInternalExtension,
+    /// The environment has no such resource.
+    NotFound,
     /// The execution environment is gone.
     Ended,
 }
@@ -101,6 +103,7 @@ impl Rejection {
             Self::MalformedIdentifier => "Extension.InvalidExtensionIdentifier",
             Self::UnknownIdentifier { .. } => "Extension.UnknownExtensionIdentifier",
             Self::MissingErrorType => "Extension.MissingHeader",
+            Self::NotFound => "NotFound",
             // The service names `Runtime.TooManyIdleRuntimes` in its own records only.
             Self::TooManyIdleRuntimes | Self::Ended => "InternalServerError",
         }
@@ -137,6 +140,7 @@ impl Rejection {
             Self::UnknownIdentifier { named: None } => "Unknown Lambda-Extension-Identifier".into(),
             Self::MissingErrorType => "Lambda-Extension-Function-Error-Type not found".into(),
             Self::InvokeTimeout => "Invoke timeout".into(),
+            Self::NotFound => "404 page not found".into(),
             Self::EventsForInternalExtension => "No events allowed for internal extensions".into(),
             Self::TooManyIdleRuntimes | Self::Ended => "Internal Server Error".into(),
         }

@@ -5,7 +5,7 @@ mod harness;
 use std::time::Duration;
 
 use harness::{World, config, exited, init_error, next_of, register, response};
-use lambox_lifecycle::limits::{INIT_TIMEOUT, MAX_INIT_TIMEOUT, PROVISIONED_INIT_TIMEOUT};
+use lambox_lifecycle::limits::{INIT_TIMEOUT, MAX_INIT_TIMEOUT, PROVISIONED_INIT_TIMEOUT, RESTORE_TIMEOUT};
 use lambox_lifecycle::{Answer, Effect, Exit, InitType, Input, Phase, Program, Rejection, RuntimeCall, ShutdownReason};
 
 const NONE: &[(&str, &[&str])] = &[];
@@ -48,6 +48,83 @@ fn how_long_an_init_may_take() {
             "{initialization_type:?} {timeout:?}"
         );
     }
+}
+
+#[test]
+fn a_restore_may_take_ten_seconds() {
+    for invoked in [false, true] {
+        let mut world = World::snapshot();
+        if invoked {
+            world.invoke(1);
+        } else {
+            world.input(Input::Restore);
+        }
+        world.advance(just_before(RESTORE_TIMEOUT));
+        assert_eq!(world.lifecycle.phase(), Phase::Restore);
+        world.advance(NANOSECOND);
+        assert_eq!(world.lifecycle.phase(), Phase::Idle);
+        assert_eq!(world.is_finished(1), invoked);
+    }
+    let mut world = World::snapshot();
+    world.invoke(1).advance(just_before(RESTORE_TIMEOUT));
+    world.runtime(RuntimeCall::Next);
+    assert_eq!(world.lifecycle.phase(), Phase::Invoke);
+    world.advance(just_before(Duration::from_secs(2)));
+    assert!(
+        world.outcome(1).is_none(),
+        "the function's timeout counts from the delivery"
+    );
+    world.advance(NANOSECOND);
+    assert_eq!(world.error_type(1), "Sandbox.Timedout");
+}
+
+#[test]
+fn a_snapshot_keeps_for_ever() {
+    let mut world = World::snapshot();
+    assert_eq!(world.lifecycle.poll_timeout(), None);
+    world.advance(Duration::from_hours(24 * 14));
+    world.invoke(1);
+    assert_eq!(world.lifecycle.phase(), Phase::Restore);
+}
+
+#[test]
+fn an_init_with_provisioned_concurrency_is_in_no_report_and_not_billed() {
+    for ahead in [false, true] {
+        let mut world = World::new(lambox_lifecycle::Config {
+            initialization_type: InitType::ProvisionedConcurrency,
+            ..config(&[])
+        });
+        if ahead {
+            world.input(Input::Initialize);
+        }
+        world.invoke(1).advance_ms(20_000).init(NONE);
+        world.advance_ms(7).runtime(response(1, "null"));
+        world.runtime(RuntimeCall::Next);
+        let log = world.text_log();
+        assert!(
+            log.contains("INIT_REPORT Init Duration: 20000.00 ms\tPhase: init\n"),
+            "{log}"
+        );
+        assert!(
+            log.ends_with(
+                "\tDuration: 7.00 ms\tBilled Duration: 7 ms\tMemory Size: 128 MB\tMax Memory Used: 37 MB\t\n"
+            ),
+            "{log}"
+        );
+    }
+}
+
+#[test]
+fn a_failed_init_with_provisioned_concurrency_is_repeated_with_the_invocation() {
+    let mut world = World::new(lambox_lifecycle::Config {
+        initialization_type: InitType::ProvisionedConcurrency,
+        ..config(&[])
+    });
+    world.input(Input::Initialize).runtime(init_error("Runtime.X", "{}"));
+    assert_eq!(world.lifecycle.phase(), Phase::Idle);
+    world.invoke(1).init(NONE);
+    world.runtime(response(1, "well"));
+    assert_eq!(world.payload(1), "well");
 }
 
 #[test]

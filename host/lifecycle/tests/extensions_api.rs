@@ -620,3 +620,31 @@ fn a_client_that_went_away_gets_no_event() {
     let view = world.lifecycle.extensions().next().expect("it is there");
     assert_eq!(view.state, "Running");
 }
+
+#[test]
+fn where_extensions_are_disabled_none_is_started_and_their_api_is_not_there() {
+    let mut world = World::new(lambox_lifecycle::Config {
+        extensions_disabled: true,
+        ..config(&["a", "b"])
+    });
+    world.invoke(1);
+    for call in [register("a", &[], 0), next_of(0)] {
+        let ticket = world.extension(call);
+        assert_eq!(world.answer(ticket), Some(&Err(Rejection::NotFound)));
+    }
+    assert_eq!(world.lifecycle.extensions().count(), 0);
+    world.runtime(RuntimeCall::Next);
+    world.runtime(harness::response(1, "well"));
+    world.runtime(RuntimeCall::Next);
+    assert!(world.is_finished(1), "the runtime is not kept waiting");
+}
+
+#[test]
+fn restore_next_closes_registration_too() {
+    let mut world = World::snapshot();
+    let ticket = world.extension(register("late", &[], 0));
+    assert_eq!(world.answer(ticket), Some(&Err(Rejection::RegistrationClosed)));
+    world.invoke(1);
+    let ticket = world.extension(register("late", &[], 0));
+    assert_eq!(world.answer(ticket), Some(&Err(Rejection::RegistrationClosed)));
+}

@@ -16,8 +16,8 @@ use lambox_lifecycle::limits::{
     MAX_IDLE_WORKERS, MAX_INIT_TIMEOUT, MAX_MANAGED_ERROR_BYTES, MAX_REMEMBERED_TIMEOUTS, PROVISIONED_INIT_TIMEOUT,
 };
 use lambox_lifecycle::{
-    Answer, BodyError, Config, Exit, FailureCause, InitType, Input, Phase, Program, Refusal, Rejection, ResponseMode,
-    RuntimeCall, ShutdownReason, Status, Ticket,
+    Answer, BodyError, Config, Echo, Exit, FailureCause, InitType, Input, Invocation, InvocationId, Phase, Program,
+    Refusal, Rejection, ResponseMode, RuntimeCall, ShutdownReason, Status, Ticket,
 };
 
 const NONE: &[(&str, &[&str])] = &[];
@@ -477,6 +477,43 @@ fn a_timeout_is_answered_and_the_code_goes_on() {
 }
 
 #[test]
+fn an_answer_to_another_attempt_is_refused_and_the_one_in_flight_goes_on() {
+    let mut world = World::serving(NONE, 2);
+    let attempt = |number| InvocationId::from_uuid(uuid::Uuid::from_u128(number));
+    world.input(Input::Invoke(Invocation {
+        invocation_id: Some(attempt(7)),
+        ..Invocation::new(request(1), "{}")
+    }));
+    let answer = |echo| RuntimeCall::Response {
+        request_id: Some(request(1)),
+        echo,
+        content_type: None,
+        body: Ok(Bytes::from_static(b"mine")),
+    };
+    for echo in [Echo::Malformed, Echo::Id(attempt(8))] {
+        let ticket = world.runtime(answer(echo));
+        assert_eq!(world.answer(ticket), Some(&Err(Rejection::InvokeTimeout)), "{echo:?}");
+        assert!(world.outcome(1).is_none());
+    }
+    let ticket = world.runtime(answer(Echo::Id(attempt(7))));
+    assert_eq!(world.answer(ticket), Some(&Ok(Answer::Accepted)));
+    assert_eq!(world.payload(1), "mine");
+    for call in [
+        RuntimeCall::RestoreNext,
+        RuntimeCall::RestoreError {
+            report: Ok(report(None, "")),
+        },
+    ] {
+        let ticket = world.runtime(call);
+        assert_eq!(
+            world.answer(ticket),
+            Some(&Err(Rejection::NotFound)),
+            "there is no snapshot"
+        );
+    }
+}
+
+#[test]
 fn a_response_whose_body_comes_after_the_deadline_is_too_late() {
     for body in [Ok(Bytes::from_static(b"null")), Err(BodyError::Truncated)] {
         let mut world = World::serving(NONE, 1);
@@ -572,6 +609,7 @@ fn an_error_over_its_limit_changes_nothing() {
     world.invoke(1);
     let error = |bytes: usize| RuntimeCall::Error {
         request_id: Some(request(1)),
+        echo: Echo::Absent,
         report: Ok(report(None, &"x".repeat(bytes))),
     };
     let ticket = world.runtime(error(MAX_MANAGED_ERROR_BYTES + 1));

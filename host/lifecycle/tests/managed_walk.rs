@@ -12,9 +12,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use harness::{extension, managed_config, report, request};
 use lambox_lifecycle::{
-    Answer, BodyError, Call, Effect, ErrorReport, Exit, ExtensionCall, ExtensionEvent, GivenIdentifier, Input,
-    Invocation, Lifecycle, Phase, PlatformEvent, Program, Reading, Refusal, RegisterBody, Rejection, RequestId,
-    ResponseMode, RuntimeCall, ShutdownReason, Ticket, Timestamp,
+    Answer, BodyError, Call, Echo, Effect, ErrorReport, Exit, ExtensionCall, ExtensionEvent, GivenIdentifier, Input,
+    Invocation, InvocationId, Lifecycle, Phase, PlatformEvent, Program, Reading, Refusal, RegisterBody, Rejection,
+    RequestId, ResponseMode, RuntimeCall, ShutdownReason, Ticket, Timestamp,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -154,6 +154,7 @@ impl Witness {
         }
         match phase {
             Phase::Idle | Phase::Ready | Phase::Ended => assert_eq!(lifecycle.poll_timeout(), None, "{phase:?}"),
+            Phase::Snapshot | Phase::Restore => panic!("there is no snapshot"),
             Phase::Init | Phase::Invoke | Phase::Shutdown => assert!(lifecycle.poll_timeout().is_some(), "{phase:?}"),
         }
         if matches!(phase, Phase::Idle | Phase::Ended) {
@@ -237,7 +238,7 @@ impl Walk {
             Input::Hangup(ticket) => {
                 self.witness.open.remove(ticket);
             }
-            Input::Initialize | Input::Shutdown(_) => {}
+            Input::Initialize | Input::Restore | Input::Shutdown(_) => {}
         }
         self.lifecycle.handle(self.reading(), input);
         self.look();
@@ -317,17 +318,27 @@ impl Walk {
         }
     }
 
+    fn any_echo(&mut self) -> Echo {
+        match self.random.random_range(0..10) {
+            0 => Echo::Malformed,
+            1 => Echo::Id(InvocationId::from_uuid(uuid::Uuid::from_u128(1))),
+            _ => Echo::Absent,
+        }
+    }
+
     fn call_of_runtime(&mut self) -> Input {
         let request_id = (!self.random.random_ratio(1, 20)).then(|| self.any_request());
-        let call = match self.random.random_range(0..40) {
+        let call = match self.random.random_range(0..42) {
             0..20 => RuntimeCall::Next,
             20..28 => RuntimeCall::Response {
                 request_id,
+                echo: self.any_echo(),
                 content_type: None,
                 body: self.any_body(),
             },
             28..32 => RuntimeCall::ResponseHead {
                 request_id,
+                echo: self.any_echo(),
                 mode: [ResponseMode::Buffered, ResponseMode::Streaming, ResponseMode::Invalid]
                     [self.random.random_range(0..3)],
                 content_type: None,
@@ -342,6 +353,11 @@ impl Walk {
             },
             36..39 => RuntimeCall::Error {
                 request_id,
+                echo: self.any_echo(),
+                report: self.any_report(),
+            },
+            39 => RuntimeCall::RestoreNext,
+            40 => RuntimeCall::RestoreError {
                 report: self.any_report(),
             },
             _ => RuntimeCall::InitError {

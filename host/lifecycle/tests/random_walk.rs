@@ -13,9 +13,9 @@ use bytes::Bytes;
 use harness::{config, extension, report, request};
 use lambox_lifecycle::limits::{MAX_STREAMED_RESPONSE_BYTES, MIN_STREAM_RATE_BYTES};
 use lambox_lifecycle::{
-    Answer, BodyError, Call, Config, Effect, ErrorReport, Exit, ExtensionCall, GivenIdentifier, InitType, Input,
-    Invocation, Lifecycle, Phase, PlatformEvent, Program, Reading, RegisterBody, ResponseMode, RuntimeCall,
-    ShutdownReason, StreamEnd, StreamRate, Ticket, Timestamp, log,
+    Answer, BodyError, Call, Config, Echo, Effect, ErrorReport, Exit, ExtensionCall, GivenIdentifier, InitType, Input,
+    Invocation, InvocationId, Lifecycle, Phase, PlatformEvent, Program, Reading, RegisterBody, ResponseMode,
+    RuntimeCall, ShutdownReason, StreamEnd, StreamRate, Ticket, Timestamp, log,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -30,6 +30,8 @@ const SLOW: StreamRate = StreamRate::Limited {
 static BYTES: [u8; 40 * 1024] = [b'x'; 40 * 1024];
 /// Init, its repetition and the invocation, each with the shutdown that may follow it.
 const LONGEST_INVOCATION: Duration = Duration::from_secs(10 + 2 + 2 + 2 + 2 + 2);
+/// The same with an initialisation that is not on demand, and a restore.
+const LONGEST_RESTORED_INVOCATION: Duration = Duration::from_secs(130 + 10 + 2 + 2 + 2 + 2 + 2 + 2);
 
 /// What must hold, as seen from outside.
 #[derive(Default)]
@@ -78,7 +80,7 @@ impl Witness {
             Effect::Answer { ticket, answer } => {
                 assert!(self.answered.insert(*ticket), "{ticket:?} answered twice");
                 assert!(self.open.remove(ticket), "{ticket:?} answered, but nobody asked");
-                if let Ok(Answer::Invocation(_) | Answer::Event(_)) = answer {
+                if let Ok(Answer::Invocation(_) | Answer::Event(_) | Answer::Restored) = answer {
                     assert!(self.thawed, "an event came while frozen");
                 }
             }
@@ -129,7 +131,13 @@ impl Witness {
                     assert_eq!(all, [1; 6], "everything once before it is finished");
                     told.began
                 };
-                assert!(now.since(began) <= LONGEST_INVOCATION, "it took too long");
+                let longest = match lifecycle.config().initialization_type {
+                    InitType::OnDemand => LONGEST_INVOCATION,
+                    InitType::ProvisionedConcurrency
+                    | InitType::SnapStart
+                    | InitType::LambdaManagedInstances { .. } => LONGEST_RESTORED_INVOCATION,
+                };
+                assert!(now.since(began) <= longest, "it took too long");
             }
             Effect::Event { at, event } => {
                 assert!(*at <= now, "an event of the future");
@@ -164,16 +172,16 @@ impl Witness {
         let phase = lifecycle.phase();
         match phase {
             Phase::Idle | Phase::Ended => assert!(self.running.is_empty(), "{:?} in {phase:?}", self.running),
-            Phase::Ready | Phase::Init | Phase::Invoke | Phase::Shutdown => {}
+            Phase::Snapshot | Phase::Ready | Phase::Init | Phase::Restore | Phase::Invoke | Phase::Shutdown => {}
         }
         match phase {
-            Phase::Idle | Phase::Ready | Phase::Ended => {
+            Phase::Idle | Phase::Snapshot | Phase::Ready | Phase::Ended => {
                 assert_eq!(lifecycle.poll_timeout(), None, "nothing is due in {phase:?}");
                 for (number, told) in &self.invocations {
                     assert_eq!(told.finished, 1, "invocation {number} is forgotten in {phase:?}");
                 }
             }
-            Phase::Init | Phase::Invoke | Phase::Shutdown => {
+            Phase::Init | Phase::Restore | Phase::Invoke | Phase::Shutdown => {
                 assert!(lifecycle.poll_timeout().is_some(), "nothing would end {phase:?}");
             }
         }
@@ -204,7 +212,13 @@ impl Walk {
         let mut random = SmallRng::seed_from_u64(seed);
         let extensions: &[&str] = [&[][..], &["a"], &["a", "b"], &["a", "b", "c"]][random.random_range(0..4)];
         let config = Config {
-            initialization_type: InitType::OnDemand,
+            initialization_type: [
+                InitType::OnDemand,
+                InitType::SnapStart,
+                InitType::SnapStart,
+                InitType::ProvisionedConcurrency,
+            ][random.random_range(0..4)],
+            extensions_disabled: random.random_ratio(1, 10),
             stream_rate: SLOW,
             ..config(extensions)
         };
@@ -271,7 +285,7 @@ impl Walk {
             Input::Hangup(ticket) => {
                 self.witness.open.remove(ticket);
             }
-            Input::Initialize | Input::Invoke(_) | Input::Shutdown(_) => {}
+            Input::Initialize | Input::Restore | Input::Invoke(_) | Input::Shutdown(_) => {}
         }
         self.lifecycle.handle(self.reading(), input);
         self.look();
@@ -314,7 +328,8 @@ impl Walk {
                     ..Invocation::new(request(self.requests), "{}")
                 })
             }
-            8..10 => Input::Initialize,
+            8 => Input::Initialize,
+            9 => Input::Restore,
             10..13 => {
                 let program = self.any_program();
                 // A program that does not run, frozen ones included, can be told of by mistake only.
@@ -362,6 +377,14 @@ impl Walk {
         })
     }
 
+    fn any_echo(&mut self) -> Echo {
+        match self.random.random_range(0..10) {
+            0 => Echo::Malformed,
+            1 => Echo::Id(InvocationId::from_uuid(*request(self.requests).as_uuid())),
+            _ => Echo::Absent,
+        }
+    }
+
     fn any_head(&mut self) -> Ticket {
         match self.heads.last() {
             Some(&head) if self.random.random_bool(0.8) => head,
@@ -383,15 +406,17 @@ impl Walk {
             1 => Some(request(self.requests.saturating_sub(1))),
             _ => Some(request(self.requests)),
         };
-        let call = match self.random.random_range(0..26) {
+        let call = match self.random.random_range(0..32) {
             0..10 => RuntimeCall::Next,
             10..13 => RuntimeCall::Response {
                 request_id,
+                echo: self.any_echo(),
                 content_type: None,
                 body: self.any_body(),
             },
             13..17 => RuntimeCall::ResponseHead {
                 request_id,
+                echo: self.any_echo(),
                 mode: [ResponseMode::Buffered, ResponseMode::Streaming, ResponseMode::Invalid]
                     [self.random.random_range(0..3)],
                 content_type: None,
@@ -415,6 +440,11 @@ impl Walk {
             },
             24 => RuntimeCall::Error {
                 request_id,
+                echo: self.any_echo(),
+                report: self.any_report(),
+            },
+            25..29 => RuntimeCall::RestoreNext,
+            29 => RuntimeCall::RestoreError {
                 report: self.any_report(),
             },
             _ => RuntimeCall::InitError {
@@ -512,7 +542,7 @@ fn whatever_happens_the_promises_hold() {
             .count();
     }
     if seeds.count() > 100 {
-        assert_eq!(phases.len(), 6, "every phase was seen: {phases:?}");
+        assert_eq!(phases.len(), 8, "every phase was seen: {phases:?}");
         assert!(finished > 1000, "only {finished} invocations came to an end");
         assert!(streamed > 40, "only {streamed} responses were streamed");
     }

@@ -3,10 +3,14 @@
 mod harness;
 
 use bytes::Bytes;
-use harness::{World, chunk, config, end, handler_error, head, init_error, report, request, response, unreadable};
+use harness::{
+    World, chunk, config, end, handler_error, head, init_error, report, request, response, restore_error, snap_start,
+    unreadable,
+};
 use lambox_lifecycle::limits::{MAX_BLOCKED_NEXT, MAX_RESPONSE_BYTES};
 use lambox_lifecycle::{
-    Answer, BodyError, FailureCause, Input, Phase, Rejection, ResponseMode, RuntimeCall, StreamEnd, Ticket,
+    Answer, BodyError, Echo, ErrorReport, FailureCause, Input, Invocation, InvocationId, Phase, Rejection,
+    ResponseMode, RuntimeCall, StreamEnd, Ticket,
 };
 
 const NONE: &[(&str, &[&str])] = &[];
@@ -76,6 +80,7 @@ fn told(world: &World, ticket: Ticket) -> String {
         Some(Ok(Answer::SendBody)) => "body".to_owned(),
         Some(Ok(Answer::Invocation(_))) => "event".to_owned(),
         Some(Err(Rejection::InvalidRequestId)) => "400".to_owned(),
+        Some(Err(Rejection::InvokeTimeout)) => "410".to_owned(),
         Some(Err(Rejection::RuntimeStateTransition { from, to })) => format!("403 {from}>{to}"),
         Some(other) => format!("{other:?}"),
     }
@@ -187,6 +192,164 @@ fn every_call_in_every_state() {
     }
 }
 
+/// A world of a SnapStart function whose runtime is in the state of this name.
+fn restoring_in_state(state: &str) -> World {
+    let fresh = || {
+        let mut world = World::new(snap_start(&[]));
+        world.input(Input::Initialize);
+        world
+    };
+    let mut world = match state {
+        "Started" => fresh(),
+        "InitError" => {
+            let mut world = fresh();
+            world.extension(harness::register("inside", &[], 0));
+            world.runtime(init_error("Runtime.X", "{}"));
+            world
+        }
+        "RestoreReady" => World::snapshot(),
+        "RestoreReady, extensions not ready" => {
+            let mut world = World::new(snap_start(&["a"]));
+            world.input(Input::Initialize);
+            world.extension(harness::register("a", &[], 0));
+            world.runtime(RuntimeCall::RestoreNext);
+            world
+        }
+        "Restoring" => {
+            let mut world = World::snapshot();
+            world.invoke(2);
+            world
+        }
+        "Restoring, in a repeated init" => {
+            let mut world = fresh();
+            world.runtime(init_error("Runtime.X", "{}"));
+            world.invoke(2).runtime(RuntimeCall::RestoreNext);
+            world
+        }
+        "RuntimeRestoreErrorState" => {
+            // An internal extension gives the runtime time to be asked to end.
+            let mut world = fresh();
+            world.extension(harness::register("inside", &[], 0));
+            world.extension(harness::next_of(0));
+            world.runtime(RuntimeCall::RestoreNext);
+            world.invoke(2).runtime(restore_error("Runtime.X", "{}"));
+            world
+        }
+        "Ready" => {
+            let mut world = World::snapshot();
+            world.input(Input::Restore).runtime(RuntimeCall::Next);
+            world
+        }
+        "Ready, without hooks" => {
+            let mut world = fresh();
+            world.runtime(RuntimeCall::Next);
+            assert_eq!(world.lifecycle.phase(), Phase::Snapshot);
+            world
+        }
+        "Running" => {
+            let mut world = World::snapshot();
+            world.invoke(2).runtime(RuntimeCall::Next);
+            world
+        }
+        "RuntimeResponseSentState" => {
+            let mut world = World::snapshot();
+            world.invoke(2).runtime(RuntimeCall::Next);
+            world.runtime(response(2, "null"));
+            world
+        }
+        other => unreachable!("no such state: {other}"),
+    };
+    world.transcript();
+    let name = state.split(',').next().unwrap_or(state);
+    assert_eq!(world.lifecycle.runtime_state(), name);
+    world
+}
+
+#[test]
+fn every_call_in_every_state_of_a_runtime_that_is_restored() {
+    // The state; then `next`, `response`, `error`, `init/error`, `restore/next`, `restore/error`. A number is a refusal.
+    let table: &[(&str, [&str; 6])] = &[
+        ("Started", ["blocks", "400", "400", "accepted", "blocks", "403"]),
+        ("InitError", ["403", "400", "400", "403", "403", "403"]),
+        ("RestoreReady", ["403", "400", "400", "403", "403", "403"]),
+        (
+            "RestoreReady, extensions not ready",
+            ["403", "400", "400", "403", "403", "403"],
+        ),
+        ("Restoring", ["event", "400", "400", "accepted", "403", "accepted"]),
+        (
+            "Restoring, in a repeated init",
+            ["event", "400", "400", "accepted", "403", "accepted"],
+        ),
+        ("RuntimeRestoreErrorState", ["403", "400", "400", "403", "403", "403"]),
+        ("Ready", ["blocks", "400", "400", "403", "403", "403"]),
+        ("Ready, without hooks", ["blocks", "400", "400", "403", "403", "403"]),
+        ("Running", ["event", "accepted", "accepted", "403", "403", "403"]),
+        (
+            "RuntimeResponseSentState",
+            ["blocks", "403", "403", "403", "403", "403"],
+        ),
+    ];
+    let targets = [
+        "Ready",
+        "InvocationResponse",
+        "InvocationErrorResponse",
+        "InitError",
+        "RestoreReady",
+        "RuntimeRestoreErrorState",
+    ];
+    for (state, expected) in table {
+        let calls = [
+            RuntimeCall::Next,
+            response(2, "null"),
+            handler_error(2, "Runtime.X", "{}"),
+            init_error("Runtime.X", "{}"),
+            RuntimeCall::RestoreNext,
+            restore_error("Runtime.X", "{}"),
+        ];
+        for ((call, expected), to) in calls.into_iter().zip(expected).zip(targets) {
+            let mut world = restoring_in_state(state);
+            let before = world.lifecycle.clone();
+            let what = format!("{call:?} in {state}");
+            let expected = match *expected {
+                "403" => format!("403 {}>{to}", before.runtime_state()),
+                other => other.to_owned(),
+            };
+            let ticket = world.runtime(call);
+            assert_eq!(told(&world, ticket), expected, "{what}");
+            if matches!(world.answer(ticket), Some(Err(_))) {
+                assert_eq!(world.lifecycle, before, "a refused call changes nothing: {what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn without_snapshots_there_are_no_resources_of_a_restore() {
+    for state in ["NotStarted", "Started", "InitError", "Ready", "Running"] {
+        for call in [RuntimeCall::RestoreNext, restore_error("Runtime.X", "{}")] {
+            let mut world = in_state(state);
+            let ticket = world.runtime(call);
+            assert_eq!(world.answer(ticket), Some(&Err(Rejection::NotFound)), "{state}");
+            let name = state.split(',').next().unwrap_or(state);
+            assert_eq!(world.lifecycle.runtime_state(), name);
+        }
+    }
+}
+
+#[test]
+fn a_hooks_error_whose_body_cannot_be_read_is_refused() {
+    for error in [
+        |report| RuntimeCall::RestoreError { report },
+        |report| RuntimeCall::InitError { report },
+    ] {
+        let mut world = restoring_in_state("Restoring");
+        let ticket = world.runtime(error(Err(BodyError::TooLarge)));
+        assert_eq!(world.answer(ticket), Some(&Err(Rejection::TooLarge)));
+        assert_eq!(world.lifecycle.runtime_state(), "Restoring");
+    }
+}
+
 #[test]
 fn an_id_that_is_not_current_is_refused_before_the_state_is_looked_at() {
     for state in ["Running", "InvocationResponse", "RuntimeResponseSentState", "Ready"] {
@@ -206,11 +369,134 @@ fn an_id_that_is_not_current_is_refused_before_the_state_is_looked_at() {
         let mut world = in_state(state);
         let ticket = world.runtime(RuntimeCall::Response {
             request_id: None,
+            echo: Echo::Absent,
             content_type: None,
             body: Ok(Bytes::new()),
         });
         assert_eq!(told(&world, ticket), "400", "an id that is no UUID, in {state}");
     }
+}
+
+#[test]
+fn an_answer_to_another_attempt_is_refused_after_its_id_and_before_its_state() {
+    let attempt = |number| InvocationId::from_uuid(uuid::Uuid::from_u128(number));
+    // The environment has attempt 7 of invocation 2.
+    let in_state = |state: &str| {
+        let mut world = World::ready(NONE);
+        world.input(Input::Invoke(Invocation {
+            invocation_id: Some(attempt(7)),
+            ..Invocation::new(request(2), "{}")
+        }));
+        if state == "RuntimeResponseSentState" {
+            world.runtime(response(2, "null"));
+        }
+        assert_eq!(world.lifecycle.runtime_state(), state);
+        world
+    };
+    let sent = "RuntimeResponseSentState";
+    for (state, number, echo, expected) in [
+        ("Running", 2, Echo::Absent, "accepted"),
+        ("Running", 2, Echo::Id(attempt(7)), "accepted"),
+        ("Running", 2, Echo::Id(attempt(8)), "410"),
+        ("Running", 2, Echo::Malformed, "410"),
+        ("Running", 1, Echo::Id(attempt(7)), "400"),
+        ("Running", 1, Echo::Id(attempt(8)), "400"),
+        (sent, 2, Echo::Id(attempt(7)), "403 RuntimeResponseSentState>"),
+        (sent, 2, Echo::Id(attempt(8)), "410"),
+    ] {
+        let calls = [
+            RuntimeCall::Response {
+                request_id: Some(request(number)),
+                echo,
+                content_type: None,
+                body: Ok(Bytes::new()),
+            },
+            RuntimeCall::ResponseHead {
+                request_id: Some(request(number)),
+                echo,
+                mode: ResponseMode::Buffered,
+                content_type: None,
+            },
+            RuntimeCall::Error {
+                request_id: Some(request(number)),
+                echo,
+                report: Ok(report(None, "")),
+            },
+        ];
+        for call in calls {
+            let mut world = in_state(state);
+            let before = world.lifecycle.clone();
+            let what = format!("{call:?} in {state}");
+            let ticket = world.runtime(call);
+            let told = told(&world, ticket).replace("body", "accepted");
+            assert!(told.starts_with(expected), "{what}: {told}");
+            if expected == "410" {
+                assert_eq!(world.lifecycle, before, "a refused call changes nothing: {what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_attempt_is_compared_letter_by_letter() {
+    let text = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
+    for (given, expected) in [
+        ("", Echo::Absent),
+        (text, Echo::Id(text.parse().expect("it is a UUID"))),
+        ("8476A536-E9F4-11E8-9739-2DFE598C3FCD", Echo::Malformed),
+        ("nonce", Echo::Malformed),
+    ] {
+        assert_eq!(Echo::of_text(given), expected, "{given}");
+    }
+}
+
+#[test]
+fn what_is_told_x_ray_is_kept_with_the_outcome() {
+    let cause = r#"{"exceptions":null,"working_directory":"","paths":["app.py"]}"#;
+    for (call, number) in [
+        (
+            RuntimeCall::Error {
+                request_id: Some(request(2)),
+                echo: Echo::Absent,
+                report: Ok(ErrorReport {
+                    xray_cause: Some(cause.into()),
+                    ..report(Some("Runtime.X"), "{}")
+                }),
+            },
+            2,
+        ),
+        (
+            RuntimeCall::Error {
+                request_id: Some(request(2)),
+                echo: Echo::Absent,
+                report: Ok(ErrorReport {
+                    content_type: Some("application/vnd.aws.lambda.error.cause+json".into()),
+                    ..report(
+                        Some("Runtime.X"),
+                        r#"{"errorMessage":"m","errorCause":{"paths":["app.py"]}}"#,
+                    )
+                }),
+            },
+            2,
+        ),
+    ] {
+        let mut world = in_state("Running");
+        world.runtime(call);
+        let outcome = world.outcome(number).expect("the caller has its answer");
+        let kept = outcome.error.as_ref().and_then(|error| error.xray_cause.as_deref());
+        assert_eq!(kept, Some(cause));
+        assert!(!world.payload(number).contains("paths"), "the caller does not get it");
+    }
+    let mut world = in_state("Started");
+    let report = || ErrorReport {
+        xray_cause: Some(cause.into()),
+        ..report(Some("Runtime.X"), "{}")
+    };
+    world.runtime(RuntimeCall::InitError { report: Ok(report()) });
+    world.runtime(RuntimeCall::InitError { report: Ok(report()) });
+    let outcome = world.outcome(2).expect("the init was repeated for it");
+    let kept = outcome.error.as_ref().and_then(|error| error.xray_cause.as_deref());
+    assert_eq!(kept, Some(cause), "of an init too");
 }
 
 #[test]
@@ -331,6 +617,7 @@ fn a_response_that_cannot_be_read_fails_the_invocation_and_not_the_runtime() {
         let failed = |world: &mut World| {
             world.runtime(RuntimeCall::Error {
                 request_id: Some(request(2)),
+                echo: Echo::Absent,
                 report: Err(error),
             })
         };
@@ -433,6 +720,7 @@ fn the_services_words() {
             "TruncatedHTTPRequest",
             "HTTP request detected as truncated",
         ),
+        (Rejection::InvokeTimeout, "InvokeTimeout", "Invoke timeout"),
         (Rejection::Ended, "InternalServerError", "Internal Server Error"),
     ] {
         assert_eq!(rejection.error_type(), error_type);

@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use futures_util::stream::{self, StreamExt as _};
 use lambox::{
     ApplicationLogLevel, Component, ConfigurationError, EngineError, EphemeralStorageSize, ExecutionEnvironment, Exit,
-    FailureCause, Function, FunctionTimeout, InvokeError, InvokeRequest, InvokeResult, LoadError, LogFormat,
+    FailureCause, Function, FunctionTimeout, InitType, InvokeError, InvokeRequest, InvokeResult, LoadError, LogFormat,
     MaxConcurrency, MemorySize, Package, PackageError, Simulator, StreamRate, SystemLogLevel,
 };
 
@@ -99,6 +99,10 @@ pub(super) struct Arguments {
     /// How fast a response that the function streams is taken
     #[arg(long, value_name = "RATE", value_enum, default_value_t = StreamRateArgument::Service)]
     stream_rate: StreamRateArgument,
+
+    /// How the environment comes to be initialised
+    #[arg(long, value_name = "TYPE", value_enum, default_value_t = InitTypeArgument::OnDemand, conflicts_with = "max_concurrency")]
+    initialization_type: InitTypeArgument,
 
     /// Serve up to this many invocations at once, by the rules of Lambda Managed Instances; 1 to 1600
     #[arg(long, value_name = "N")]
@@ -258,6 +262,26 @@ enum StreamRateArgument {
     Unlimited,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum InitTypeArgument {
+    /// With the first invocation
+    OnDemand,
+    /// Ahead of it, as provisioned concurrency does
+    ProvisionedConcurrency,
+    /// Ahead of it and restored for it, as SnapStart does
+    SnapStart,
+}
+
+impl From<InitTypeArgument> for InitType {
+    fn from(initialization_type: InitTypeArgument) -> Self {
+        match initialization_type {
+            InitTypeArgument::OnDemand => Self::OnDemand,
+            InitTypeArgument::ProvisionedConcurrency => Self::ProvisionedConcurrency,
+            InitTypeArgument::SnapStart => Self::SnapStart,
+        }
+    }
+}
+
 /// `NAME=VALUE`; which names there can be is the function's affair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Variable {
@@ -307,6 +331,7 @@ struct Plan {
     application_log_level: Option<ApplicationLogLevel>,
     system_log_level: Option<SystemLogLevel>,
     repeat: u32,
+    initialization_type: InitType,
     max_concurrency: Option<MaxConcurrency>,
 }
 
@@ -352,6 +377,7 @@ impl From<Arguments> for Plan {
             application_log_level: arguments.application_log_level.map(Into::into),
             system_log_level: arguments.system_log_level.map(Into::into),
             repeat: arguments.repeat,
+            initialization_type: arguments.initialization_type.into(),
             max_concurrency: arguments.max_concurrency,
         }
     }
@@ -455,6 +481,7 @@ fn function(plan: &Plan) -> Result<Function, Error> {
         .memory_size(plan.memory_size)
         .timeout(plan.timeout)
         .stream_rate(plan.stream_rate)
+        .initialization_type(plan.initialization_type)
         .log_format(plan.log_format)
         .log_sink(Arc::new(StderrLog::new()));
     if let Some(level) = plan.application_log_level {
@@ -521,6 +548,11 @@ fn load(simulator: &Simulator, role: &'static str, path: &Path) -> Result<Compon
 /// The answers are written in the order of the invocations, whichever of those at once is done first.
 async fn invoke(function: &Function, payload: &Bytes, plan: &Plan) -> Result<u8, Error> {
     let environment = function.environment();
+    if plan.initialization_type != InitType::OnDemand {
+        environment.initialize();
+        // One that fails is repeated with the invocation.
+        environment.wait_for_frozen().await;
+    }
     let mut code = exit_code::SUCCESS;
     let mut ended = Ok(());
     let at_once = plan.max_concurrency.map_or(1, MaxConcurrency::get);

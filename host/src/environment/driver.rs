@@ -11,7 +11,7 @@ use lambox_lifecycle::{Exit, Program, Timestamp};
 
 use super::state::{Command, EnvironmentApi, Shared};
 use super::tasks::{TaskEnd, Tasks, Turn};
-use super::{Plan, RUNTIME_API_PORT};
+use super::{Plan, RUNTIME_API_ADDRESS, RUNTIME_API_PORT};
 use crate::clock::Sleep;
 use crate::engine::Engine;
 use crate::files::Files;
@@ -152,6 +152,7 @@ impl Driver {
             arguments: self.plan.arguments(program),
             directory: directory(program),
             variables: self.plan.variables(program),
+            own_variables: &self.shared.variables(RUNTIME_API_ADDRESS),
             concurrency: self.plan.concurrency(),
         };
         let guest = sandbox::run(&self.engine, component.prepared(), &launch);

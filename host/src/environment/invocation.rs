@@ -33,6 +33,21 @@ pub enum InvokeError {
         /// The limit.
         max: usize,
     },
+    /// The client context is over the service's limit.
+    #[error(
+        "the client context has {bytes} bytes, and the service takes at most {}",
+        super::MAX_CLIENT_CONTEXT_BYTES
+    )]
+    ClientContextTooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The tenant's id is empty, too long, or has a character that it may not have.
+    #[error(
+        "a tenant's id has 1 to {} letters, digits, spaces and `._:/=+-@`",
+        super::MAX_TENANT_ID_BYTES
+    )]
+    TenantId,
     /// The environment was shut down.
     #[error("the execution environment has been shut down")]
     Ended,

@@ -4,6 +4,7 @@ mod driver;
 mod in_flight;
 mod invocation;
 mod response_stream;
+mod secrets;
 mod state;
 mod tasks;
 mod tmp;
@@ -13,7 +14,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lambox_lifecycle::{
-    Config, ExtensionView, InitType, Input, Invocation, Lifecycle, Phase, Program, RequestId, ShutdownReason,
+    Config, ExtensionView, InitType, Input, Invocation, InvocationId, Lifecycle, Phase, Program, RequestId,
+    ShutdownReason,
 };
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -21,6 +23,8 @@ use uuid::Uuid;
 use self::driver::Driver;
 pub use self::invocation::{InvokeError, InvokeResult, MAX_QUEUED_RESPONSE_BYTES, PendingInvocation};
 pub use self::response_stream::{ResponseStream, StreamEnd, StreamHead};
+pub use self::secrets::Credentials;
+use self::secrets::Secrets;
 pub use self::state::MAX_QUEUED_INVOCATIONS;
 pub(crate) use self::state::{EnvironmentApi, Shared};
 pub use self::tmp::Tmp;
@@ -36,6 +40,22 @@ use crate::transport::http::{self, Apis, RealListener};
 ///
 /// Source: documented (9001 is reserved for it); the address is that of the Runtime Interface Emulator.
 pub const RUNTIME_API_PORT: u16 = 9001;
+
+/// Where guests reach the APIs of their environment.
+pub(crate) const RUNTIME_API_ADDRESS: SocketAddr = SocketAddr::V4(std::net::SocketAddrV4::new(
+    std::net::Ipv4Addr::LOCALHOST,
+    RUNTIME_API_PORT,
+));
+
+/// The longest client context, as JSON text: what fits the 3,583 bytes that the service allows of its base64 form.
+///
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>.
+pub const MAX_CLIENT_CONTEXT_BYTES: usize = 3_583 / 4 * 3;
+
+/// The longest id of a tenant.
+///
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>.
+pub const MAX_TENANT_ID_BYTES: usize = 256;
 
 /// The largest payload of an invocation: 6 MiB.
 ///
@@ -54,6 +74,8 @@ pub(crate) struct Plan {
     pub(crate) network: NetworkPolicy,
     pub(crate) files: Layout,
     pub(crate) sink: Option<Sink>,
+    pub(crate) credentials: Credentials,
+    pub(crate) availability_zone_id: Arc<str>,
 }
 
 /// One program of an environment.
@@ -117,7 +139,12 @@ impl Drop for ExecutionEnvironment {
 impl ExecutionEnvironment {
     pub(crate) fn start(engine: &Engine, plan: &Arc<Plan>, clock: Arc<dyn Clock>) -> Self {
         let budget = MemoryBudget::new(plan.memory_bytes);
-        let shared = Shared::new(plan.config.clone(), clock, budget, plan.sink.clone());
+        let secrets = Secrets::new(
+            &plan.config,
+            plan.credentials.clone(),
+            Arc::clone(&plan.availability_zone_id),
+        );
+        let shared = Shared::new(plan.config.clone(), clock, budget, plan.sink.clone(), secrets);
         let of_denials = Arc::downgrade(&shared);
         let network = Network::with_limits(
             plan.network.clone(),
@@ -195,7 +222,10 @@ impl ExecutionEnvironment {
     }
 
     fn admit(&self, request: InvokeRequest) -> Result<Arc<invocation::Progress>, InvokeError> {
-        let InvokeRequest { invocation, waits } = request;
+        let InvokeRequest { mut invocation, waits } = request;
+        check_context(&invocation)?;
+        // Whoever makes the same request again makes another attempt.
+        invocation.invocation_id = Some(InvocationId::from_uuid(Uuid::new_v4()));
         let bytes = invocation.payload.len();
         if bytes > MAX_PAYLOAD_BYTES {
             return Err(InvokeError::PayloadTooLarge {
@@ -209,6 +239,28 @@ impl ExecutionEnvironment {
     /// Starts the initialisation ahead of any invocation. [`wait_for_frozen`](Self::wait_for_frozen) waits for its end.
     pub fn initialize(&self) {
         self.shared.input(Input::Initialize);
+    }
+
+    /// Restores the environment of a SnapStart function from its snapshot ahead of any invocation, once; initialises it
+    /// first and takes the snapshot where that has not been done. Returns when the runtime's hooks are done and it is frozen
+    /// again; false if initialisation or restore failed.
+    ///
+    /// The snapshot is the frozen environment itself. An environment that has no snapshot, or was restored, is only waited
+    /// for.
+    pub async fn restore(&self) -> bool {
+        self.initialize();
+        if !self.wait_for_frozen().await {
+            return false;
+        }
+        self.shared.input(Input::Restore);
+        self.shared
+            .wait_for(|core| match core.phase() {
+                Phase::Ready => Some(true),
+                Phase::Idle | Phase::Ended => Some(false),
+                Phase::Init | Phase::Snapshot | Phase::Restore | Phase::Invoke | Phase::Shutdown => None,
+            })
+            .await
+            .unwrap_or(false)
     }
 
     /// Shuts the environment down by the rules: the runtime is ended, extensions that asked for it get SHUTDOWN and
@@ -263,9 +315,9 @@ impl ExecutionEnvironment {
     pub async fn wait_for_frozen(&self) -> bool {
         self.shared
             .wait_for(|core| match core.phase() {
-                Phase::Ready => Some(true),
+                Phase::Snapshot | Phase::Ready => Some(true),
                 Phase::Idle | Phase::Ended => Some(false),
-                Phase::Init | Phase::Invoke | Phase::Shutdown => None,
+                Phase::Init | Phase::Restore | Phase::Invoke | Phase::Shutdown => None,
             })
             .await
             .unwrap_or(false)
@@ -343,7 +395,7 @@ impl ExecutionEnvironment {
     /// The environment variables that a native runtime is to be started with, where `address` is what
     /// [`listen`](Self::listen) gave.
     pub fn runtime_variables(&self, address: SocketAddr) -> Vec<(String, String)> {
-        at(&self.plan.runtime.variables, address)
+        self.at(&self.plan.runtime.variables, address)
     }
 
     /// The environment variables that the native extension of this name is to be started with, where `address` is what
@@ -351,7 +403,19 @@ impl ExecutionEnvironment {
     pub fn extension_variables(&self, name: &str, address: SocketAddr) -> Vec<(String, String)> {
         let index = self.shared.config.extensions.iter().position(|known| **known == *name);
         let extension = index.and_then(|index| self.plan.extensions.get(index));
-        extension.map_or_else(Vec::new, |extension| at(&extension.variables, address))
+        extension.map_or_else(Vec::new, |extension| self.at(&extension.variables, address))
+    }
+
+    /// Variables with the APIs at another address.
+    fn at(&self, variables: &[(String, String)], address: SocketAddr) -> Vec<(String, String)> {
+        let mut variables = variables.to_vec();
+        for (name, value) in &mut variables {
+            if name == "AWS_LAMBDA_RUNTIME_API" {
+                *value = address.to_string();
+            }
+        }
+        variables.extend(self.shared.variables(address));
+        variables
     }
 
     /// The extensions of this generation with their states: the external ones first.
@@ -376,15 +440,22 @@ impl ExecutionEnvironment {
     }
 }
 
-/// Variables with the Runtime API at another address.
-fn at(variables: &[(String, String)], address: SocketAddr) -> Vec<(String, String)> {
-    let mut variables = variables.to_vec();
-    for (name, value) in &mut variables {
-        if name == "AWS_LAMBDA_RUNTIME_API" {
-            *value = address.to_string();
-        }
+/// Whether the service would take what comes beside the payload.
+///
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>. Assumed that a client context is not
+/// looked into: it reaches the runtime as it is.
+fn check_context(invocation: &Invocation) -> Result<(), InvokeError> {
+    let bytes = invocation.client_context.as_deref().map_or(0, str::len);
+    if bytes > MAX_CLIENT_CONTEXT_BYTES {
+        return Err(InvokeError::ClientContextTooLong { bytes });
     }
-    variables
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/=+-@ ".contains(&byte);
+    match invocation.tenant_id.as_deref() {
+        Some(id) if id.is_empty() || id.len() > MAX_TENANT_ID_BYTES || !id.bytes().all(allowed) => {
+            Err(InvokeError::TenantId)
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// What to invoke a function with: at least a payload.
@@ -436,7 +507,7 @@ impl InvokeRequest {
         self
     }
 
-    /// Sets the client context, a JSON text.
+    /// Sets the client context, a JSON text of at most [`MAX_CLIENT_CONTEXT_BYTES`].
     #[must_use]
     pub fn client_context(mut self, client_context: impl Into<Arc<str>>) -> Self {
         self.invocation.client_context = Some(client_context.into());
@@ -450,7 +521,7 @@ impl InvokeRequest {
         self
     }
 
-    /// Sets the tenant.
+    /// Sets the tenant: at most [`MAX_TENANT_ID_BYTES`] letters, digits, spaces and `._:/=+-@`.
     #[must_use]
     pub fn tenant_id(mut self, tenant_id: impl Into<Arc<str>>) -> Self {
         self.invocation.tenant_id = Some(tenant_id.into());

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,11 +18,12 @@ use uuid::Uuid;
 
 use super::in_flight::InFlight;
 use super::invocation::{InvokeError, Progress};
+use super::secrets::Secrets;
 use super::tasks::Bell;
 use crate::clock::Clock;
 use crate::engine::MemoryBudget;
 use crate::log::{Journal, LogEntry, LogSource, Sink};
-use crate::transport::Api;
+use crate::transport::{Api, IssuedCredentials, Metadata, NoCredentials};
 
 /// How many invocations can wait for an environment.
 pub const MAX_QUEUED_INVOCATIONS: usize = 10_000;
@@ -43,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) budget: Arc<MemoryBudget>,
     pub(crate) config: Arc<Config>,
+    secrets: Secrets,
     next_ticket: AtomicU64,
     /// How many sandboxes of the runtime there are, where each is a worker, or are about to be.
     workers: AtomicUsize,
@@ -108,6 +111,7 @@ impl Shared {
         clock: Arc<dyn Clock>,
         budget: Arc<MemoryBudget>,
         sink: Option<Sink>,
+        secrets: Secrets,
     ) -> Arc<Self> {
         let state = State {
             core: Lifecycle::new(config.clone()),
@@ -130,6 +134,7 @@ impl Shared {
             clock,
             budget,
             config: Arc::new(config),
+            secrets,
             next_ticket: AtomicU64::new(0),
             workers: AtomicUsize::new(1),
             frozen_nanos: AtomicU64::new(0),
@@ -137,6 +142,12 @@ impl Shared {
             last_seen: AtomicU64::new(0),
             errands: Mutex::default(),
         })
+    }
+
+    /// The variables that this environment's programs have beside those of every environment of the function, where its
+    /// APIs are at this address.
+    pub(super) fn variables(&self, address: SocketAddr) -> Vec<(String, String)> {
+        self.secrets.variables(address)
     }
 
     /// Hands an input to the rules.
@@ -157,8 +168,9 @@ impl Shared {
                 // It is initialised ahead of its invocations: those that are made before wait outside of it.
                 Phase::Idle => self.apply(&mut state, Some(Input::Initialize)),
                 Phase::Init => {}
-                Phase::Ready | Phase::Invoke | Phase::Shutdown | Phase::Ended if waits => {}
-                Phase::Ready | Phase::Invoke | Phase::Shutdown | Phase::Ended => {
+                Phase::Snapshot | Phase::Restore | Phase::Ready | Phase::Invoke | Phase::Shutdown | Phase::Ended
+                    if waits => {}
+                Phase::Snapshot | Phase::Restore | Phase::Ready | Phase::Invoke | Phase::Shutdown | Phase::Ended => {
                     state.in_flight.push(Arc::clone(&progress));
                     self.apply(&mut state, Some(Input::Invoke(invocation)));
                     return match progress.refusal() {
@@ -545,6 +557,19 @@ impl Api for EnvironmentApi {
 
     fn uuid(&self) -> Uuid {
         Uuid::new_v4()
+    }
+
+    fn availability_zone_id(&self) -> Arc<str> {
+        self.0.secrets.availability_zone_id()
+    }
+
+    fn metadata(&self, token: Option<&str>) -> Option<Metadata> {
+        let phase = self.0.look(Lifecycle::phase);
+        self.0.secrets.metadata(token, &self.0.config, phase)
+    }
+
+    fn credentials(&self, token: Option<&str>) -> Result<IssuedCredentials, NoCredentials> {
+        self.0.secrets.credentials(token, self.0.clock.now())
     }
 
     fn call(&self, ticket: Ticket, call: Call) -> impl Future<Output = Result<Answer, Rejection>> + Send {

@@ -255,6 +255,13 @@ impl Package {
         self.bytes
     }
 
+    /// Whether there is a file at a path.
+    pub(crate) fn has_file(&self, path: &str) -> bool {
+        self.entries
+            .iter()
+            .any(|entry| entry.path == path && matches!(entry.content, EntryContent::File(_)))
+    }
+
     pub(super) fn entries(&self) -> &[Entry] {
         &self.entries
     }

@@ -21,7 +21,7 @@ pub use self::max_concurrency::{MaxConcurrency, MaxConcurrencyError};
 pub use self::memory_size::{MemorySize, MemorySizeError};
 pub use self::timeout::{FunctionTimeout, FunctionTimeoutError};
 use crate::clock::RealClock;
-use crate::environment::{ExecutionEnvironment, Plan, ProgramPlan};
+use crate::environment::{Credentials, ExecutionEnvironment, Plan, ProgramPlan};
 use crate::files::{self, GrantRequest, Layout, LayoutError, Package};
 use crate::log::{LogSink, Sink};
 use crate::network::{Grant, MAX_SOCKETS, NetworkPolicy};
@@ -126,6 +126,12 @@ pub enum FunctionError {
         /// What was given.
         given: String,
     },
+    /// The environments cannot be initialised like that.
+    #[error(
+        "a function that serves several invocations at once has a concurrency and no initialization type of its own; one \
+         that serves one at a time can have any other"
+    )]
+    InitializationType,
     /// The timeout is one that only a function with a concurrency can have.
     #[error(
         "a timeout is at most {} without a concurrency of its own, not {timeout}",
@@ -215,6 +221,10 @@ pub struct FunctionBuilder {
     application_log_level: Option<ApplicationLogLevel>,
     system_log_level: Option<SystemLogLevel>,
     sink: Option<Sink>,
+    initialization_type: InitType,
+    extensions_disabled: bool,
+    credentials: Credentials,
+    availability_zone_id: Option<String>,
 }
 
 impl FunctionBuilder {
@@ -245,6 +255,10 @@ impl FunctionBuilder {
             application_log_level: None,
             system_log_level: None,
             sink: None,
+            initialization_type: InitType::OnDemand,
+            extensions_disabled: false,
+            credentials: Credentials::default(),
+            availability_zone_id: None,
         }
     }
 
@@ -401,6 +415,42 @@ impl FunctionBuilder {
         self
     }
 
+    /// Sets how environments come to be initialised. Default: on demand.
+    ///
+    /// With provisioned concurrency or SnapStart, an initialisation may take 130 seconds or more, has an INIT_REPORT line in
+    /// any case, and is in no invocation's report. It is begun by [`ExecutionEnvironment::initialize`], or else by the first
+    /// invocation. With SnapStart, the environment is then restored for the first invocation or by
+    /// [`ExecutionEnvironment::restore`]. A function that serves several invocations at once has none of these:
+    /// [`max_concurrency`](Self::max_concurrency) says how it is initialised.
+    #[must_use]
+    pub fn initialization_type(mut self, initialization_type: InitType) -> Self {
+        self.initialization_type = initialization_type;
+        self
+    }
+
+    /// Starts no extension and answers 404 where their API is, as a file `/opt/disable-extensions-jwigqn8j` in a layer does.
+    #[must_use]
+    pub fn disable_extensions(mut self) -> Self {
+        self.extensions_disabled = true;
+        self
+    }
+
+    /// Sets the credentials that guests have: in variables, or with SnapStart behind a URL. Default: ones that look like a
+    /// role's.
+    #[must_use]
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = credentials;
+        self
+    }
+
+    /// Sets the Availability Zone, such as `use1-az1`, that guests learn from the metadata endpoint. Default: one that the
+    /// region's name suggests.
+    #[must_use]
+    pub fn availability_zone_id(mut self, availability_zone_id: impl Into<String>) -> Self {
+        self.availability_zone_id = Some(availability_zone_id.into());
+        self
+    }
+
     /// Sets the format of the log. With [`LogFormat::Json`], the runtime is told so in `AWS_LAMBDA_LOG_FORMAT` and
     /// `AWS_LAMBDA_LOG_LEVEL`, and what is below the two levels is left out of the log that the service would deliver
     /// ([`InvokeResult::delivered_log`](crate::InvokeResult::delivered_log)).
@@ -446,6 +496,9 @@ impl FunctionBuilder {
         }
         check_extensions(&self.extensions)?;
         let initialization_type = match self.max_concurrency {
+            Some(_) if self.initialization_type != InitType::OnDemand => {
+                return Err(FunctionError::InitializationType);
+            }
             Some(max_concurrency) => InitType::LambdaManagedInstances {
                 max_concurrency: max_concurrency.as_non_zero(),
             },
@@ -457,7 +510,12 @@ impl FunctionBuilder {
                     memory_size: self.memory_size,
                 });
             }
-            None => InitType::OnDemand,
+            None => match self.initialization_type {
+                InitType::LambdaManagedInstances { .. } => return Err(FunctionError::InitializationType),
+                initialization_type @ (InitType::OnDemand | InitType::ProvisionedConcurrency | InitType::SnapStart) => {
+                    initialization_type
+                }
+            },
         };
         for name in self.variables.keys() {
             variables::check(name).map_err(|reason| FunctionError::Variable {
@@ -518,6 +576,8 @@ impl FunctionBuilder {
             timeout: self.timeout.as_duration(),
             initialization_type,
             extensions: self.extensions.iter().map(|(name, _)| name.as_str().into()).collect(),
+            extensions_disabled: self.extensions_disabled
+                || self.layers.iter().any(|layer| layer.has_file(DISABLE_EXTENSIONS)),
             runtime_version: "".into(),
             runtime_version_arn: "".into(),
             stream_rate: self.stream_rate,
@@ -527,7 +587,10 @@ impl FunctionBuilder {
                 system_level: self.system_log_level.unwrap_or_default(),
             },
         };
-        let variables = variables::of_runtime(&config, &self.region, &self.variables);
+        let variables = variables::of_runtime(&config, &self.region, &self.credentials, &self.variables);
+        let availability_zone_id = self
+            .availability_zone_id
+            .unwrap_or_else(|| availability_zone_id(&self.region));
         let of_extensions = variables::of_extension(&variables);
         let plan = Plan {
             config,
@@ -555,12 +618,41 @@ impl FunctionBuilder {
             network,
             files,
             sink: self.sink,
+            credentials: self.credentials,
+            availability_zone_id: availability_zone_id.into(),
         };
         Ok(Function {
             simulator: self.simulator,
             plan: Arc::new(plan),
         })
     }
+}
+
+/// A file below `/opt` that disables extensions.
+///
+/// Source: observed, the service's own emulator (`extensions/extensions.go`).
+const DISABLE_EXTENSIONS: &str = "disable-extensions-jwigqn8j";
+
+/// An Availability Zone's id as those of a region are named: `use1-az1` in `us-east-1`, `apse2-az1` in `ap-southeast-2`.
+///
+/// Source: documented, <https://docs.aws.amazon.com/global-infrastructure/latest/regions/az-ids.html>; a few regions have
+/// names of another form.
+fn availability_zone_id(region: &str) -> String {
+    let short: String = region
+        .split('-')
+        .enumerate()
+        .map(|(place, part)| match (place, part) {
+            (0, part) => part,
+            (_, "northeast") => "ne",
+            (_, "northwest") => "nw",
+            (_, "southeast") => "se",
+            (_, "southwest") => "sw",
+            (_, "gov") => "g",
+            (_, part) if part.starts_with(|first: char| first.is_ascii_digit()) => part,
+            (_, part) => part.get(..1).unwrap_or_default(),
+        })
+        .collect();
+    format!("{short}-az1")
 }
 
 fn check_extensions(extensions: &[(String, Code)]) -> Result<(), FunctionError> {

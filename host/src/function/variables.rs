@@ -7,13 +7,16 @@ use std::collections::BTreeMap;
 
 use lambox_lifecycle::{Config, InitType, LogFormat};
 
-use crate::environment::RUNTIME_API_PORT;
+use crate::environment::{Credentials, RUNTIME_API_ADDRESS};
 
 /// The most bytes of names and values of a function's own variables together: 4 KB.
 pub(super) const MAX_VARIABLES_BYTES: usize = 4_096;
 
 /// Names that the platform sets and a function's configuration may not.
-const RESERVED: [&str; 22] = [
+const RESERVED: [&str; 24] = [
+    // Assumed of these two, which are documented for SnapStart only.
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "_HANDLER",
     "_X_AMZN_TRACE_ID",
     "AWS_DEFAULT_REGION",
@@ -53,6 +56,17 @@ const RUNTIME_ONLY: [&str; 11] = [
     "_HANDLER",
 ];
 
+/// What a function with SnapStart does not get.
+///
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>.
+const NOT_IN_SNAPSHOT: [&str; 5] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+];
+
 /// What is wrong with a variable of the function's own.
 pub(super) fn check(name: &str) -> Result<(), &'static str> {
     let mut letters = name.chars();
@@ -69,12 +83,22 @@ pub(super) fn check(name: &str) -> Result<(), &'static str> {
 }
 
 /// The runtime's variables: the platform's, with the function's own over those that may be set.
-pub(super) fn of_runtime(config: &Config, region: &str, own: &BTreeMap<String, String>) -> Vec<(String, String)> {
-    let api = format!("127.0.0.1:{RUNTIME_API_PORT}");
+///
+/// A snapshot is to hold nothing that differs from environment to environment: with SnapStart there are no credentials and no
+/// log stream among them.
+///
+/// `AWS_EXECUTION_ENV` is not among them, as in a runtime of one's own on the service.
+pub(super) fn of_runtime(
+    config: &Config,
+    region: &str,
+    credentials: &Credentials,
+    own: &BTreeMap<String, String>,
+) -> Vec<(String, String)> {
+    let api = RUNTIME_API_ADDRESS.to_string();
     let memory = config.memory_size_mb.to_string();
     let group = format!("/aws/lambda/{}", config.function_name);
     let platform: [(&str, &str); 23] = [
-        ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+        ("AWS_ACCESS_KEY_ID", &credentials.access_key_id),
         ("AWS_DEFAULT_REGION", region),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &memory),
         ("AWS_LAMBDA_FUNCTION_NAME", &config.function_name),
@@ -84,8 +108,8 @@ pub(super) fn of_runtime(config: &Config, region: &str, own: &BTreeMap<String, S
         ("AWS_LAMBDA_LOG_STREAM_NAME", &config.log_stream),
         ("AWS_LAMBDA_RUNTIME_API", &api),
         ("AWS_REGION", region),
-        ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
-        ("AWS_SESSION_TOKEN", "EXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", &credentials.secret_access_key),
+        ("AWS_SESSION_TOKEN", &credentials.session_token),
         ("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR"),
         ("AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1:2000"),
         ("LAMBDA_RUNTIME_DIR", "/var/runtime"),
@@ -100,6 +124,7 @@ pub(super) fn of_runtime(config: &Config, region: &str, own: &BTreeMap<String, S
     ];
     let mut variables: BTreeMap<String, String> = platform
         .into_iter()
+        .filter(|(name, _)| config.initialization_type != InitType::SnapStart || !NOT_IN_SNAPSHOT.contains(name))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     if let InitType::LambdaManagedInstances { max_concurrency } = config.initialization_type {
@@ -121,11 +146,12 @@ pub(super) fn of_runtime(config: &Config, region: &str, own: &BTreeMap<String, S
 const LIBRARY_PATH: &str =
     "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib";
 
-/// An extension's variables: those of the runtime, without those that are only the runtime's.
+/// An extension's variables: those of the runtime, without those that are only the runtime's, nor any other that begins
+/// with an underscore.
 pub(super) fn of_extension(runtime: &[(String, String)]) -> Vec<(String, String)> {
     runtime
         .iter()
-        .filter(|(name, _)| !RUNTIME_ONLY.contains(&name.as_str()))
+        .filter(|(name, _)| !RUNTIME_ONLY.contains(&name.as_str()) && !name.starts_with('_'))
         .cloned()
         .collect()
 }

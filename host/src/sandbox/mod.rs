@@ -221,6 +221,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) directory: &'a str,
     /// Its environment variables.
     pub(crate) variables: &'a [(String, String)],
+    /// Those that only its environment has.
+    pub(crate) own_variables: &'a [(String, String)],
     /// How many invocations its environment serves at once.
     pub(crate) concurrency: usize,
 }
@@ -239,6 +241,7 @@ pub(crate) fn run(
     let wasi = WasiCtx::builder()
         .args(launch.arguments)
         .envs(launch.variables)
+        .envs(launch.own_variables)
         .initial_cwd(launch.directory)
         .stdout(stdout.clone())
         .stderr(stderr.clone())

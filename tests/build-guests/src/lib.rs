@@ -52,6 +52,7 @@ pub const COMPONENTS: &[Component] = &[
     component("meet", "tests/meet"),
     component("streaming", "examples/streaming"),
     component("streaming-sdk", "examples/streaming-sdk"),
+    component("snap-start", "tests/snap-start"),
     component("work-after-answer", "tests/work-after-answer"),
 ];
 
@@ -99,10 +100,12 @@ pub const GUESTS: &[Guest] = &[
     alone("meet", Kind::Function),
     alone("streaming", Kind::Function),
     alone("streaming-sdk", Kind::Function),
+    alone("snap-start", Kind::Function),
     alone("work-after-answer", Kind::Function),
     test("answer-stale", Kind::Function),
     test("answer-twice", Kind::Function),
     test("at-once", Kind::Function),
+    test("attempt", Kind::Function),
     test("big-answer", Kind::Function),
     test("block-in-host-call", Kind::Function),
     test("clock-probe", Kind::Function),
@@ -130,6 +133,7 @@ pub const GUESTS: &[Guest] = &[
     test("net-probe", Kind::Function),
     test("never-next", Kind::Function),
     test("recurse", Kind::Function),
+    test("restore", Kind::Function),
     test("sleep-past-deadline", Kind::Function),
     test("spin", Kind::Function),
     test("spin-init", Kind::Function),

@@ -26,6 +26,8 @@ pub(crate) enum Client {
 pub(crate) struct Invocation {
     /// Its request id.
     pub(crate) request_id: String,
+    /// Which attempt at it this is.
+    pub(crate) attempt: Option<String>,
     /// When the function times out, in milliseconds since the Unix epoch.
     pub(crate) deadline_ms: u64,
     /// The event.
@@ -118,6 +120,7 @@ impl Client {
             let invocation = raw::runtime::next()?;
             return Ok(Invocation {
                 request_id: invocation.context.request_id,
+                attempt: invocation.context.invocation_id,
                 deadline_ms: invocation.context.deadline_ms,
                 payload: invocation.payload,
             });
@@ -148,7 +151,7 @@ impl Client {
         content_type: Option<&str>,
     ) -> Result<(), Refused> {
         if let Self::Host = self {
-            return Ok(raw::runtime::respond(request_id, payload, content_type)?);
+            return Ok(raw::runtime::respond(request_id, None, payload, content_type)?);
         }
         let path = format!("/2018-06-01/runtime/invocation/{request_id}/response");
         let headers = content_type.map(|content_type| ("content-type", content_type));
@@ -165,7 +168,7 @@ impl Client {
         ];
         headers.extend(content_type.map(|content_type| ("content-type", content_type)));
         Ok(match self {
-            Self::Host => Streamed::Host(raw::runtime::respond_stream(request_id, content_type)?),
+            Self::Host => Streamed::Host(raw::runtime::respond_stream(request_id, None, content_type)?),
             Self::Sockets(connection) => Streamed::Sockets(
                 connection
                     .begin(&path, &headers)
@@ -182,7 +185,7 @@ impl Client {
     /// `POST /runtime/invocation/{id}/error`.
     pub(crate) fn fail(&mut self, request_id: &str, error_type: &str, body: &[u8]) -> Result<(), Refused> {
         if let Self::Host = self {
-            return Ok(raw::runtime::fail(request_id, &function_error(error_type, body))?);
+            return Ok(raw::runtime::fail(request_id, None, &function_error(error_type, body))?);
         }
         let path = format!("/2018-06-01/runtime/invocation/{request_id}/error");
         self.call(&Request::post(
@@ -191,6 +194,52 @@ impl Client {
             body,
         ))
         .map(drop)
+    }
+
+    /// `POST /runtime/invocation/{id}/response` to an attempt.
+    pub(crate) fn respond_to_attempt(
+        &mut self,
+        request_id: &str,
+        attempt: &str,
+        payload: &[u8],
+    ) -> Result<(), Refused> {
+        if let Self::Host = self {
+            return Ok(raw::runtime::respond(request_id, Some(attempt), payload, None)?);
+        }
+        let path = format!("/2018-06-01/runtime/invocation/{request_id}/response");
+        let headers = [("lambda-runtime-invocation-id", attempt)];
+        self.call(&Request::post(&path, &headers, payload)).map(drop)
+    }
+
+    /// `GET /runtime/restore/next`.
+    pub(crate) fn restore_next(&mut self) -> Result<(), Refused> {
+        if let Self::Host = self {
+            return Ok(raw::runtime::restore_next()?);
+        }
+        self.call(&Request::get("/2018-06-01/runtime/restore/next", &[]))
+            .map(drop)
+    }
+
+    /// `POST /runtime/restore/error`.
+    pub(crate) fn restore_error(&mut self, error_type: &str, body: &[u8]) -> Result<(), Refused> {
+        if let Self::Host = self {
+            return Ok(raw::runtime::restore_error(&function_error(error_type, body))?);
+        }
+        let headers = [("lambda-runtime-function-error-type", error_type)];
+        self.call(&Request::post("/2018-06-01/runtime/restore/error", &headers, body))
+            .map(drop)
+    }
+
+    /// `GET /metadata/execution-environment`: the Availability Zone's id.
+    pub(crate) fn availability_zone_id(&mut self) -> Result<String, Refused> {
+        if let Self::Host = self {
+            return Ok(raw::metadata::current().availability_zone_id);
+        }
+        let token = format!("Bearer {}", crate::var("AWS_LAMBDA_METADATA_TOKEN", ""));
+        let headers = [("authorization", token.as_str())];
+        let reply = self.call(&Request::get("/2026-01-15/metadata/execution-environment", &headers))?;
+        let body: Value = serde_json::from_slice(&reply.body).map_err(|error| Refused::transport(&error))?;
+        Ok(body["AvailabilityZoneID"].as_str().unwrap_or_default().to_owned())
     }
 
     /// `POST /runtime/init/error`.
@@ -391,6 +440,7 @@ fn base64(bytes: &[u8]) -> String {
 pub(crate) fn invocation(reply: Reply) -> Invocation {
     Invocation {
         request_id: reply.header("lambda-runtime-aws-request-id"),
+        attempt: Some(reply.header("lambda-runtime-invocation-id")).filter(|id| !id.is_empty()),
         deadline_ms: reply.header("lambda-runtime-deadline-ms").parse().unwrap_or_default(),
         payload: reply.body,
     }
@@ -400,5 +450,6 @@ fn function_error(error_type: &str, body: &[u8]) -> types::FunctionError {
     types::FunctionError {
         error_type: Some(error_type.to_owned()),
         body: body.to_vec(),
+        xray_cause: None,
     }
 }

@@ -19,6 +19,9 @@ struct Route {
     answers: &'static [(u16, &'static [&'static str])],
 }
 
+/// What is said of an answer to another attempt.
+const ANOTHER_ATTEMPT: (u16, &[&str]) = (410, &["InvokeTimeout"]);
+
 /// Of any resource: nobody is there any more.
 const ENDED: (u16, &[&str]) = (500, &["InternalServerError"]);
 
@@ -79,6 +82,7 @@ const ROUTES: &[Route] = &[
                 ],
             ),
             RUNTIME_STATE,
+            ANOTHER_ATTEMPT,
             (413, &["RequestEntityTooLarge"]),
             ENDED,
         ],
@@ -90,6 +94,7 @@ const ROUTES: &[Route] = &[
             (202, &[]),
             (400, &["InvalidRequestID", "TruncatedHTTPRequest"]),
             RUNTIME_STATE,
+            ANOTHER_ATTEMPT,
             (413, &["RequestEntityTooLarge"]),
             ENDED,
         ],
@@ -156,7 +161,8 @@ const ROUTES: &[Route] = &[
         method: "PUT",
         path: "/2022-07-01/telemetry",
         answers: &[
-            (202, &[]), (200, &[]),
+            (202, &[]),
+            (200, &[]),
             (
                 400,
                 &[
@@ -184,7 +190,8 @@ const ROUTES: &[Route] = &[
         method: "PUT",
         path: "/2020-08-15/logs",
         answers: &[
-            (202, &[]), (200, &[]),
+            (202, &[]),
+            (200, &[]),
             (
                 400,
                 &[

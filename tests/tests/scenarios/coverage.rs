@@ -16,6 +16,7 @@ const SCENARIOS: &str = concat!(
     include_str!("memory.rs"),
     include_str!("native.rs"),
     include_str!("parity.rs"),
+    include_str!("restore.rs"),
     include_str!("streaming.rs"),
     include_str!("timeouts.rs"),
 );

@@ -10,6 +10,15 @@ async fn ask(stage: &mut Stage, event: Value) -> (Value, InvokeResult) {
     (result.json().expect("the payload is JSON"), result)
 }
 
+/// Each environment has tokens of its own.
+fn is_token(token: &Value) {
+    let token = token.as_str().expect("it is there");
+    assert!(
+        token.len() == 32 && token.chars().all(|c| c.is_ascii_hexdigit()),
+        "{token}"
+    );
+}
+
 /// What Lambox itself says in the log.
 fn said(result: &InvokeResult) -> Vec<&str> {
     result
@@ -41,6 +50,7 @@ async fn the_runtime_has_the_variables_and_arguments_of_the_service_and_none_of_
             "{stream}"
         );
         assert_eq!(told["vars"]["LAMBOX_TRANSPORT"].take(), transport.name());
+        is_token(&told["vars"]["AWS_LAMBDA_METADATA_TOKEN"].take());
         serde_json::to_string_pretty(&told).expect("it is JSON")
     })
     .await;
@@ -50,7 +60,7 @@ async fn the_runtime_has_the_variables_and_arguments_of_the_service_and_none_of_
         "/var/task/bootstrap"
       ],
       "vars": {
-        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_ACCESS_KEY_ID": "ASIAIOSFODNN7EXAMPLE",
         "AWS_DEFAULT_REGION": "eu-central-1",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
         "AWS_LAMBDA_FUNCTION_NAME": "probe",
@@ -58,10 +68,12 @@ async fn the_runtime_has_the_variables_and_arguments_of_the_service_and_none_of_
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/probe",
         "AWS_LAMBDA_LOG_STREAM_NAME": null,
+        "AWS_LAMBDA_METADATA_API": "127.0.0.1:9001",
+        "AWS_LAMBDA_METADATA_TOKEN": null,
         "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001",
         "AWS_REGION": "eu-central-1",
         "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        "AWS_SESSION_TOKEN": "EXAMPLE",
+        "AWS_SESSION_TOKEN": "IQoJb3JpZ2luX2VjEXAMPLETOKEN",
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
         "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
         "LAMBDA_RUNTIME_DIR": "/var/runtime",
@@ -91,6 +103,7 @@ async fn an_extension_has_the_functions_variables_without_those_that_are_the_run
         let line = result.output().into_iter().find(|line| line.starts_with('{'));
         let mut told: Value = serde_json::from_str(&line.expect("it says so")).expect("it is JSON");
         assert_eq!(told["vars"]["LAMBOX_TRANSPORT"].take(), transport.name());
+        is_token(&told["vars"]["AWS_LAMBDA_METADATA_TOKEN"].take());
         serde_json::to_string_pretty(&told).expect("it is JSON")
     })
     .await;
@@ -101,16 +114,18 @@ async fn an_extension_has_the_functions_variables_without_those_that_are_the_run
       ],
       "cwd": "/",
       "vars": {
-        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+        "AWS_ACCESS_KEY_ID": "ASIAIOSFODNN7EXAMPLE",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
         "AWS_LAMBDA_FUNCTION_NAME": "probe",
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_METADATA_API": "127.0.0.1:9001",
+        "AWS_LAMBDA_METADATA_TOKEN": null,
         "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9001",
         "AWS_REGION": "us-east-1",
         "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
-        "AWS_SESSION_TOKEN": "EXAMPLE",
+        "AWS_SESSION_TOKEN": "IQoJb3JpZ2luX2VjEXAMPLETOKEN",
         "LAMBOX_TRANSPORT": null,
         "LANG": "en_US.UTF-8",
         "LD_LIBRARY_PATH": "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib",

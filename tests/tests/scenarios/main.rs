@@ -16,5 +16,6 @@ mod memory;
 mod native;
 mod official;
 mod parity;
+mod restore;
 mod streaming;
 mod timeouts;

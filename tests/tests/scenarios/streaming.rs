@@ -178,13 +178,13 @@ async fn how_streams_end() {
     event runtimeDone error Runtime.TruncatedResponse
     | END RequestId: 00000000-0000-0000-0000-000000000006
     | REPORT RequestId: 00000000-0000-0000-0000-000000000006→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→Status: error→Error Type: Runtime.TruncatedResponse
-    = "half", Cut(FunctionError { error_type: "Runtime.TruncatedResponse", cause: TruncatedResponse })
+    = "half", Cut(FunctionError { error_type: "Runtime.TruncatedResponse", cause: TruncatedResponse, xray_cause: None })
     {"listen":7000},{"write":"half"},{"accept":true},{"exit":1}
     | START RequestId: 00000000-0000-0000-0000-000000000007 Version: $LATEST
     event runtimeDone error Runtime.ExitError
     | END RequestId: 00000000-0000-0000-0000-000000000007
     | REPORT RequestId: 00000000-0000-0000-0000-000000000007→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→Status: error→Error Type: Runtime.ExitError
-    = "half", Cut(FunctionError { error_type: "Runtime.ExitError", cause: RuntimeExit(Status(1)) })
+    = "half", Cut(FunctionError { error_type: "Runtime.ExitError", cause: RuntimeExit(Status(1)), xray_cause: None })
     {"listen":7000},{"write":"half"},{"accept":true},{"trap":true}
     event initStart invoke
     event initRuntimeDone success
@@ -194,19 +194,19 @@ async fn how_streams_end() {
     event runtimeDone error Runtime.ExitError
     | END RequestId: 00000000-0000-0000-0000-000000000008
     | REPORT RequestId: 00000000-0000-0000-0000-000000000008→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→Status: error→Error Type: Runtime.ExitError
-    = "half", Cut(FunctionError { error_type: "Runtime.ExitError", cause: RuntimeExit(Signal("aborted")) })
+    = "half", Cut(FunctionError { error_type: "Runtime.ExitError", cause: RuntimeExit(Signal("aborted")), xray_cause: None })
     {"write":"half"},{"sleep":true}
     | START RequestId: 00000000-0000-0000-0000-000000000002 Version: $LATEST
     event runtimeDone timeout
     | END RequestId: 00000000-0000-0000-0000-000000000002
     | REPORT RequestId: 00000000-0000-0000-0000-000000000002→Duration: 3000.00 ms→Billed Duration: 3000 ms→Memory Size: 128 MB→Max Memory Used: __ MB→Status: timeout
-    = "half", Cut(FunctionError { error_type: "Sandbox.Timedout", cause: Timeout })
+    = "half", Cut(FunctionError { error_type: "Sandbox.Timedout", cause: Timeout, xray_cause: None })
     {"write":"half"},{"spin":true}
     | START RequestId: 00000000-0000-0000-0000-000000000004 Version: $LATEST
     event runtimeDone timeout
     | END RequestId: 00000000-0000-0000-0000-000000000004
     | REPORT RequestId: 00000000-0000-0000-0000-000000000004→Duration: 3000.00 ms→Billed Duration: 3000 ms→Memory Size: 128 MB→Max Memory Used: __ MB→Status: timeout
-    = "half", Cut(FunctionError { error_type: "Sandbox.Timedout", cause: Timeout })
+    = "half", Cut(FunctionError { error_type: "Sandbox.Timedout", cause: Timeout, xray_cause: None })
     "#);
 }
 
@@ -274,11 +274,11 @@ async fn a_caller_that_takes_it_whole_gets_a_streamed_response_up_to_the_limit_o
 
     = "" Some("text/plain") None, report Some(Success)
     {"write":"half"},{"fail":"Function.Late","body":"{}"}
-    = "half" Some("text/plain") Some(FunctionError { error_type: "Function.Late", cause: MidStream { error_type: Some("Function.Late"), body: b"{}" } }), report Some(Success)
+    = "half" Some("text/plain") Some(FunctionError { error_type: "Function.Late", cause: MidStream { error_type: Some("Function.Late"), body: b"{}" }, xray_cause: None }), report Some(Success)
     {"bytes":6291556}
     = "6291556 bytes" Some("text/plain") None, report Some(Success)
     {"bytes":6291557}
-    = "{\"errorType\":\"Function.ResponseSizeTooLarge\",\"errorMessage\":\"Response payload size exceeded maximum allowed payload size (6291556 bytes).\"}" None Some(FunctionError { error_type: "Function.ResponseSizeTooLarge", cause: ResponseTooLarge }), report Some(Error)
+    = "{\"errorType\":\"Function.ResponseSizeTooLarge\",\"errorMessage\":\"Response payload size exceeded maximum allowed payload size (6291556 bytes).\"}" None Some(FunctionError { error_type: "Function.ResponseSizeTooLarge", cause: ResponseTooLarge, xray_cause: None }), report Some(Error)
     {"told":[null,null,null,null,{"errorMessage":"Exceeded maximum allowed payload size (6291556 bytes).","errorType":"RequestEntityTooLarge"}]}
     "#);
 }

@@ -123,6 +123,7 @@ pub(crate) mod tests {
             timeout: Duration::from_secs(3),
             initialization_type,
             extensions: Vec::new(),
+            extensions_disabled: false,
             log_stream: "stream".into(),
             runtime_version: "".into(),
             runtime_version_arn: "".into(),

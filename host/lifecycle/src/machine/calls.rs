@@ -23,6 +23,9 @@ impl Classic {
                     }
                     self.continue_init(reading, crew, init)
                 }
+                RuntimeCall::InitError { report } if crew.runtime == Runtime::Restoring => {
+                    self.hook_error_in_init(reading, crew, init, ticket, report)
+                }
                 RuntimeCall::InitError { report } => {
                     let taken = report
                         .map_err(refuse_body)
@@ -39,6 +42,8 @@ impl Classic {
                         }
                     }
                 }
+                RuntimeCall::RestoreNext => self.restore_next_in_init(reading, crew, init, ticket),
+                RuntimeCall::RestoreError { report } => self.hook_error_in_init(reading, crew, init, ticket, report),
                 call @ (RuntimeCall::ResponseHead { .. }
                 | RuntimeCall::ResponseBody { .. }
                 | RuntimeCall::ResponseChunk { .. }
@@ -49,22 +54,13 @@ impl Classic {
                     State::Init(crew, init)
                 }
             },
+            State::Snapshot(mut crew) => {
+                self.call_while_frozen(&mut crew, ticket, &call);
+                State::Snapshot(crew)
+            }
+            State::Restore(crew, restore) => self.call_in_restore(reading, crew, restore, ticket, call),
             State::Ready(mut crew) => {
-                match call {
-                    // A second `next` whose call was under way when the environment froze: it waits as the first does.
-                    RuntimeCall::Next => {
-                        if let Err(rejection) = crew.runtime.next(ticket) {
-                            self.answer(ticket, Err(rejection));
-                        }
-                    }
-                    call @ (RuntimeCall::ResponseHead { .. }
-                    | RuntimeCall::ResponseBody { .. }
-                    | RuntimeCall::ResponseChunk { .. }
-                    | RuntimeCall::ResponseEnd { .. }
-                    | RuntimeCall::Response { .. }
-                    | RuntimeCall::Error { .. }
-                    | RuntimeCall::InitError { .. }) => self.refuse_runtime(&crew.runtime, ticket, &call),
-                }
+                self.call_while_frozen(&mut crew, ticket, &call);
                 State::Ready(crew)
             }
             State::Invoke(mut crew, mut invoke) => {
@@ -72,10 +68,11 @@ impl Classic {
                     RuntimeCall::Next => return self.next_in_invoke(reading, crew, invoke, ticket),
                     RuntimeCall::ResponseHead {
                         request_id,
+                        echo,
                         mode,
                         content_type,
                     } => {
-                        let head = (request_id, mode, content_type);
+                        let head = ((request_id, echo), mode, content_type);
                         self.response_head(reading, &mut crew, &mut invoke, ticket, head);
                     }
                     RuntimeCall::ResponseBody { head, body, failed } => {
@@ -89,16 +86,23 @@ impl Classic {
                     }
                     RuntimeCall::Response {
                         request_id,
+                        echo,
                         content_type,
                         body,
                     } => {
-                        let response = (request_id, content_type, body);
+                        let response = ((request_id, echo), content_type, body);
                         self.response(reading, &mut crew, &mut invoke, ticket, response);
                     }
-                    RuntimeCall::Error { request_id, report } => {
-                        self.error(&mut crew, &mut invoke, ticket, (request_id, report));
+                    RuntimeCall::Error {
+                        request_id,
+                        echo,
+                        report,
+                    } => {
+                        self.error(&mut crew, &mut invoke, ticket, ((request_id, echo), report));
                     }
-                    call @ RuntimeCall::InitError { .. } => self.refuse_runtime(&crew.runtime, ticket, &call),
+                    call @ (RuntimeCall::InitError { .. }
+                    | RuntimeCall::RestoreNext
+                    | RuntimeCall::RestoreError { .. }) => self.refuse_runtime(&crew.runtime, ticket, &call),
                 }
                 State::Invoke(crew, invoke)
             }
@@ -114,6 +118,19 @@ impl Classic {
                         let answer = report
                             .map_err(refuse_body)
                             .and_then(|_| crew.runtime.init_error())
+                            .map(|()| Answer::Accepted);
+                        self.answer(ticket, answer);
+                    }
+                    // There will be no restore.
+                    RuntimeCall::RestoreNext => {
+                        if let Err(rejection) = crew.runtime.restore_next(ticket) {
+                            self.answer(ticket, Err(rejection));
+                        }
+                    }
+                    RuntimeCall::RestoreError { report } => {
+                        let answer = report
+                            .map_err(refuse_body)
+                            .and_then(|_| crew.runtime.restore_error())
                             .map(|()| Answer::Accepted);
                         self.answer(ticket, answer);
                     }
@@ -137,8 +154,29 @@ impl Classic {
         }
     }
 
+    /// A call that was under way when the environment froze.
+    fn call_while_frozen(&mut self, crew: &mut Crew, ticket: Ticket, call: &RuntimeCall) {
+        match call {
+            // A second `next` waits as the first does.
+            RuntimeCall::Next => {
+                if let Err(rejection) = crew.runtime.next(ticket) {
+                    self.answer(ticket, Err(rejection));
+                }
+            }
+            RuntimeCall::ResponseHead { .. }
+            | RuntimeCall::ResponseBody { .. }
+            | RuntimeCall::ResponseChunk { .. }
+            | RuntimeCall::ResponseEnd { .. }
+            | RuntimeCall::Response { .. }
+            | RuntimeCall::Error { .. }
+            | RuntimeCall::InitError { .. }
+            | RuntimeCall::RestoreNext
+            | RuntimeCall::RestoreError { .. } => self.refuse_runtime(&crew.runtime, ticket, call),
+        }
+    }
+
     /// Refuses a call while the runtime has no invocation.
-    fn refuse_runtime(&mut self, runtime: &Runtime, ticket: Ticket, call: &RuntimeCall) {
+    pub(super) fn refuse_runtime(&mut self, runtime: &Runtime, ticket: Ticket, call: &RuntimeCall) {
         let to = match call {
             RuntimeCall::ResponseHead { .. }
             | RuntimeCall::ResponseBody { .. }
@@ -148,6 +186,8 @@ impl Classic {
             | RuntimeCall::Error { .. } => return self.answer(ticket, Err(Rejection::InvalidRequestId)),
             RuntimeCall::Next => "Ready",
             RuntimeCall::InitError { .. } => "InitError",
+            RuntimeCall::RestoreNext => "RestoreReady",
+            RuntimeCall::RestoreError { .. } => "RuntimeRestoreErrorState",
         };
         let from = runtime.state();
         self.answer(ticket, Err(Rejection::RuntimeStateTransition { from, to }));
@@ -209,6 +249,50 @@ impl Classic {
                     }
                 }
             },
+            State::Snapshot(mut crew) => match call {
+                ExtensionCall::Register { name, body, .. } => {
+                    self.refuse_registration(ticket, name, body);
+                    State::Snapshot(crew)
+                }
+                ExtensionCall::Next { identifier } => {
+                    self.extension_next(&mut crew, ticket, identifier);
+                    State::Snapshot(crew)
+                }
+                ExtensionCall::InitError { identifier, report } => {
+                    match self.extension_init_error(&mut crew, ticket, identifier, report) {
+                        Some(_) => self.begin_shutdown(reading, crew, ShutdownReason::Failure, Afterwards::Wait(None)),
+                        None => State::Snapshot(crew),
+                    }
+                }
+                ExtensionCall::ExitError { identifier, report } => {
+                    match self.extension_exit_error(&mut crew, ticket, identifier, report) {
+                        Some(_) => self.begin_shutdown(reading, crew, ShutdownReason::Failure, Afterwards::Wait(None)),
+                        None => State::Snapshot(crew),
+                    }
+                }
+            },
+            State::Restore(mut crew, restore) => {
+                let failure = match call {
+                    ExtensionCall::Register { name, body, .. } => {
+                        self.refuse_registration(ticket, name, body);
+                        None
+                    }
+                    ExtensionCall::Next { identifier } => {
+                        self.extension_next(&mut crew, ticket, identifier);
+                        None
+                    }
+                    ExtensionCall::InitError { identifier, report } => {
+                        self.extension_init_error(&mut crew, ticket, identifier, report)
+                    }
+                    ExtensionCall::ExitError { identifier, report } => {
+                        self.extension_exit_error(&mut crew, ticket, identifier, report)
+                    }
+                };
+                match failure {
+                    Some(failure) => self.fail_restore(reading, crew, restore, failure),
+                    None => State::Restore(crew, restore),
+                }
+            }
             State::Ready(mut crew) => match call {
                 ExtensionCall::Register { name, body, .. } => {
                     self.refuse_registration(ticket, name, body);

@@ -49,6 +49,7 @@ impl<R: Main> Crew<R> {
             extensions: config
                 .extensions
                 .iter()
+                .filter(|_| !config.extensions_disabled)
                 .take(MAX_EXTENSIONS)
                 .map(|name| Extension::launched(name.clone()))
                 .collect(),

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-use crate::limits::{MAX_ERROR_TYPE_BYTES, MAX_RESPONSE_BYTES};
+use crate::error_cause;
+use crate::limits::{MAX_ERROR_TYPE_BYTES, MAX_RESPONSE_BYTES, RESTORE_TIMEOUT};
 use crate::{ErrorReport, Exit, FailureCause, FunctionError, Outcome, Program, RequestId, ShutdownReason, Status};
 
 /// The content type of an error body that carries an X-Ray cause, which its caller does not get.
@@ -20,6 +22,10 @@ pub(super) enum Failure {
     Handler(ErrorReport),
     /// The runtime reported that its initialisation failed.
     Init(ErrorReport),
+    /// The runtime reported that a hook failed after it was restored.
+    Restore(ErrorReport),
+    /// The hooks took too long.
+    RestoreTimeout,
     /// A limit on time was reached.
     Timeout,
     /// The runtime ended.
@@ -59,7 +65,7 @@ impl Failure {
         match self {
             // The function did its part: its error is a response like any other.
             Self::Handler(_) | Self::MidStream(_) => Status::Success,
-            Self::Timeout => Status::Timeout,
+            Self::Timeout | Self::RestoreTimeout => Status::Timeout,
             Self::Shutdown(_)
             | Self::RuntimeExit(Exit::HostFault(_))
             | Self::ExtensionExit {
@@ -67,6 +73,7 @@ impl Failure {
                 ..
             } => Status::Failure,
             Self::Init(_)
+            | Self::Restore(_)
             | Self::RuntimeExit(_)
             | Self::ExtensionExit { .. }
             | Self::ExtensionInit { .. }
@@ -82,6 +89,8 @@ impl Failure {
         match self {
             Self::Handler(_) | Self::MidStream(_) | Self::Timeout => None,
             Self::Init(_)
+            | Self::Restore(_)
+            | Self::RestoreTimeout
             | Self::RuntimeExit(_)
             | Self::ExtensionExit { .. }
             | Self::ExtensionInit { .. }
@@ -96,9 +105,10 @@ impl Failure {
     /// The platform's error type.
     pub(super) fn error_type(&self) -> Cow<'static, str> {
         match self {
-            Self::Handler(report) | Self::Init(report) | Self::MidStream(report) => {
+            Self::Handler(report) | Self::Init(report) | Self::Restore(report) | Self::MidStream(report) => {
                 known_error_type(report.error_type.as_deref())
             }
+            Self::RestoreTimeout => "Runtime.RestoreHookUserTimeout".into(),
             Self::Timeout => "Sandbox.Timedout".into(),
             Self::RuntimeExit(Exit::LaunchFailed(_)) => "Runtime.InvalidEntrypoint".into(),
             Self::RuntimeExit(Exit::Status(_) | Exit::Signal(_) | Exit::OutOfMemory) => "Runtime.ExitError".into(),
@@ -127,10 +137,11 @@ impl Failure {
     /// What the extensions are told of a shutdown for this reason.
     pub(super) const fn shutdown_reason(&self) -> ShutdownReason {
         match self {
-            Self::Timeout => ShutdownReason::Timeout,
+            Self::Timeout | Self::RestoreTimeout => ShutdownReason::Timeout,
             Self::Shutdown(reason) => *reason,
             Self::Handler(_)
             | Self::Init(_)
+            | Self::Restore(_)
             | Self::RuntimeExit(_)
             | Self::ExtensionExit { .. }
             | Self::ExtensionInit { .. }
@@ -156,12 +167,29 @@ impl Failure {
         timeout: Duration,
     ) -> Outcome {
         let default = |text: &str| default_payload(&error_type, request_id, text);
+        let mut xray_cause = None;
         let (payload, content_type, cause) = match self {
             Self::Handler(report) => {
-                let (payload, content_type) = without_cause(report);
-                (payload, content_type, FailureCause::Handler)
+                let handed_on = without_cause(report);
+                xray_cause = handed_on.cause;
+                (handed_on.payload, handed_on.content_type, FailureCause::Handler)
             }
-            Self::Init(report) => (report.body, report.content_type, FailureCause::Init),
+            Self::Init(report) => {
+                xray_cause = kept_header(report.xray_cause.as_deref());
+                (report.body, report.content_type, FailureCause::Init)
+            }
+            Self::Restore(report) => {
+                xray_cause = kept_header(report.xray_cause.as_deref());
+                (report.body, report.content_type, FailureCause::Restore)
+            }
+            Self::RestoreTimeout => (
+                default(&format!(
+                    "Restore timed out after {:.2} seconds",
+                    RESTORE_TIMEOUT.as_secs_f64()
+                )),
+                None,
+                FailureCause::RestoreTimeout,
+            ),
             Self::Timeout => (
                 default(&format!("Task timed out after {:.2} seconds", timeout.as_secs_f64())),
                 None,
@@ -218,7 +246,11 @@ impl Failure {
             payload,
             streamed: false,
             content_type,
-            error: Some(FunctionError { error_type, cause }),
+            error: Some(FunctionError {
+                error_type,
+                cause,
+                xray_cause,
+            }),
         }
     }
 }
@@ -270,10 +302,23 @@ fn default_payload(error_type: &str, request_id: RequestId, text: &str) -> Bytes
     payload(error_type, &format!("RequestId: {request_id} Error: {text}"))
 }
 
-/// The payload of a handler's error: the body as it is, but for an X-Ray cause, which is not for the caller.
+/// A handler's error without its X-Ray cause, and that.
+struct HandedOn {
+    payload: Bytes,
+    content_type: Option<Arc<str>>,
+    cause: Option<Arc<str>>,
+}
+
+/// What is kept of the X-Ray cause in a header.
+fn kept_header(given: Option<&str>) -> Option<Arc<str>> {
+    given.and_then(|given| error_cause::kept(given.as_bytes()))
+}
+
+/// The payload of a handler's error: the body as it is, but for an X-Ray cause, which is not for the caller. The body's
+/// content type says whether the cause is there or in a header.
 ///
 /// Source: the service's own emulator (`rapi/model/error_cause.go` and its callers).
-fn without_cause(report: ErrorReport) -> (Bytes, Option<Arc<str>>) {
+fn without_cause(report: ErrorReport) -> HandedOn {
     #[derive(Serialize, Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Body {
@@ -283,16 +328,29 @@ fn without_cause(report: ErrorReport) -> (Bytes, Option<Arc<str>>) {
         error_type: String,
         #[serde(default)]
         stack_trace: Option<Vec<String>>,
+        #[serde(default, skip_serializing)]
+        error_cause: Option<Box<RawValue>>,
     }
     if report.content_type.as_deref() != Some(ERROR_CAUSE_CONTENT_TYPE) {
-        return (report.body, report.content_type);
+        return HandedOn {
+            payload: report.body,
+            content_type: report.content_type,
+            cause: kept_header(report.xray_cause.as_deref()),
+        };
     }
-    match serde_json::from_slice::<Body>(&report.body).and_then(|body| serde_json::to_vec(&body)) {
-        Ok(body) => (Bytes::from(body), Some("application/json".into())),
-        Err(_) => (
-            Bytes::from_static(b"\"Invalid error body\""),
-            Some("application/octet-stream".into()),
-        ),
+    let parsed = serde_json::from_slice::<Body>(&report.body)
+        .and_then(|body| serde_json::to_vec(&body).map(|payload| (payload, body.error_cause)));
+    match parsed {
+        Ok((payload, cause)) => HandedOn {
+            payload: Bytes::from(payload),
+            content_type: Some("application/json".into()),
+            cause: kept_header(cause.as_deref().map(RawValue::get)),
+        },
+        Err(_) => HandedOn {
+            payload: Bytes::from_static(b"\"Invalid error body\""),
+            content_type: Some("application/octet-stream".into()),
+            cause: None,
+        },
     }
 }
 
@@ -359,14 +417,32 @@ mod tests {
             error_type: None,
             content_type: Some(ERROR_CAUSE_CONTENT_TYPE.into()),
             body: Bytes::from_static(body.as_bytes()),
+            xray_cause: Some(r#"{"message":"of the header"}"#.into()),
         };
-        let (body, content_type) = without_cause(report(
+        let handed_on = without_cause(report(
             r#"{"errorMessage":"m","errorType":"t","stackTrace":["a"],"errorCause":{"paths":["x"]}}"#,
         ));
-        assert_eq!(body, r#"{"errorMessage":"m","errorType":"t","stackTrace":["a"]}"#);
-        assert_eq!(content_type.as_deref(), Some("application/json"));
-        let (body, content_type) = without_cause(report("no JSON"));
-        assert_eq!(body, "\"Invalid error body\"");
-        assert_eq!(content_type.as_deref(), Some("application/octet-stream"));
+        assert_eq!(
+            handed_on.payload,
+            r#"{"errorMessage":"m","errorType":"t","stackTrace":["a"]}"#
+        );
+        assert_eq!(handed_on.content_type.as_deref(), Some("application/json"));
+        assert_eq!(
+            handed_on.cause.as_deref(),
+            Some(r#"{"exceptions":null,"working_directory":"","paths":["x"]}"#)
+        );
+        let handed_on = without_cause(report("no JSON"));
+        assert_eq!(handed_on.payload, "\"Invalid error body\"");
+        assert_eq!(handed_on.content_type.as_deref(), Some("application/octet-stream"));
+        assert_eq!(handed_on.cause, None);
+        let handed_on = without_cause(ErrorReport {
+            content_type: Some("application/json".into()),
+            ..report("{}")
+        });
+        assert_eq!(handed_on.payload, "{}", "any other body is handed on as it is");
+        assert_eq!(
+            handed_on.cause.as_deref(),
+            Some(r#"{"exceptions":null,"working_directory":"","paths":null,"message":"of the header"}"#)
+        );
     }
 }

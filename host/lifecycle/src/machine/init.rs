@@ -81,7 +81,8 @@ impl Classic {
             phase,
             began: reading.now,
             deadline: reading.now + init_budget(&self.config, phase),
-            ahead,
+            // Whoever waits for it, one that is not on demand is not made for an invocation.
+            ahead: ahead || self.config.initialization_type != InitType::OnDemand,
             runtime_done: false,
             invocation,
         };
@@ -105,9 +106,9 @@ impl Classic {
     /// Goes on with an initialisation after a call: starts the runtime, tells that it is done, or ends the phase.
     pub(super) fn continue_init(&mut self, reading: Reading, mut crew: Box<Crew>, mut init: Init) -> State {
         self.start_runtime_if_due(&mut crew);
-        let Runtime::Ready(_) = crew.runtime else {
+        if !matches!(crew.runtime, Runtime::Ready(_) | Runtime::RestoreReady(_)) {
             return State::Init(crew, init);
-        };
+        }
         if !init.runtime_done {
             init.runtime_done = true;
             self.init_runtime_done(reading.now, init.phase, Status::Success, None);
@@ -120,6 +121,9 @@ impl Classic {
             return State::Init(crew, init);
         }
         self.report_init(reading.now, &crew.extensions, (init.phase, init.began), None);
+        if self.config.initialization_type == InitType::SnapStart && init.phase == InitPhase::Init {
+            return self.take_snapshot(reading, crew, init.invocation);
+        }
         let took = reading.now.since(init.began);
         match init.invocation {
             None => {
@@ -131,12 +135,14 @@ impl Classic {
                     InitPhase::Init => Assignment {
                         invocation,
                         counts_from: None,
+                        restored: None,
                         // Source: assumed for an initialisation ahead of the invocation, which its report leaves out.
                         init_duration: (!init.ahead).then_some(took),
                     },
                     InitPhase::Invoke => Assignment {
                         invocation,
                         counts_from: Some(init.began),
+                        restored: None,
                         init_duration: None,
                     },
                 };

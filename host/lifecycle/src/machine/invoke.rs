@@ -9,13 +9,15 @@ use bytes::Bytes;
 use super::crew::Crew;
 use super::extension::Standing;
 use super::failure::Failure;
-use super::runtime::{Head, Next, Runtime};
+use super::restore::restore_durations;
+use super::runtime::{Given, Head, Next, Runtime};
 use super::shutdown::Afterwards;
 use super::stream::Stream;
 use super::{Classic, Machine, State};
 use crate::{
     Answer, BodyError, Delivery, Effect, ErrorReport, ExtensionEvent, InitType, Invocation, Outcome, PlatformEvent,
-    Reading, Rejection, Report, RequestId, ResponseMode, ShutdownReason, Spans, Status, Ticket, Timestamp,
+    Reading, Rejection, Report, RequestId, ResponseMode, RestoreDurations, ShutdownReason, Spans, Status, Ticket,
+    Timestamp,
 };
 
 /// An invocation that is about to be delivered.
@@ -26,6 +28,8 @@ pub(super) struct Assignment {
     pub(super) counts_from: Option<Timestamp>,
     /// How long the initialisation took that was made for it.
     pub(super) init_duration: Option<Duration>,
+    /// How long it took to restore the environment for it.
+    pub(super) restored: Option<Duration>,
 }
 
 impl Assignment {
@@ -34,6 +38,7 @@ impl Assignment {
             invocation: Arc::new(invocation),
             counts_from: None,
             init_duration: None,
+            restored: None,
         }
     }
 }
@@ -45,6 +50,7 @@ pub(super) struct Invoke {
     delivered: Timestamp,
     counts_from: Timestamp,
     init_duration: Option<Duration>,
+    restore: Option<RestoreDurations>,
     pub(super) progress: Progress,
 }
 
@@ -133,9 +139,9 @@ impl Invoke {
     }
 
     /// The invocation that the runtime can answer: this one, until the runtime has called `next`.
-    fn current(&self) -> Option<RequestId> {
+    fn current(&self) -> Option<&Invocation> {
         match self.progress {
-            Progress::Working | Progress::Streaming(_) | Progress::Answered(_) => Some(self.request_id()),
+            Progress::Working | Progress::Streaming(_) | Progress::Answered(_) => Some(&self.delivery.invocation),
             Progress::Done { .. } => None,
         }
     }
@@ -168,11 +174,12 @@ impl Invoke {
             status,
             error_type,
             duration,
-            billed_duration: billed(duration.saturating_add(billed_init)),
+            billed_duration: billed(duration.saturating_add(billed_init))
+                + self.restore.map_or(Duration::ZERO, |restore| restore.billed_duration),
             memory_size_mb: config.memory_size_mb,
             max_memory_used: 0,
             init_duration: self.init_duration,
-            restore: None,
+            restore: self.restore,
             extension_overhead: None,
             trace_id: self.delivery.invocation.trace_id.clone(),
             tenant_id: self.delivery.invocation.tenant_id.clone(),
@@ -206,6 +213,7 @@ impl Classic {
             invocation,
             counts_from,
             init_duration,
+            restored,
         } = assignment;
         self.thaw();
         let arn = self.tell_start(reading.now, &invocation);
@@ -250,6 +258,7 @@ impl Classic {
             delivered: reading.now,
             counts_from: counts_from.unwrap_or(reading.now),
             init_duration,
+            restore: restored.map(restore_durations),
             progress: Progress::Working,
         };
         State::Invoke(crew, invoke)
@@ -416,12 +425,9 @@ impl Classic {
         crew: &mut Crew,
         invoke: &mut Invoke,
         ticket: Ticket,
-        (request_id, mode, content_type): (Option<RequestId>, ResponseMode, Option<Arc<str>>),
+        (given, mode, content_type): (Given, ResponseMode, Option<Arc<str>>),
     ) {
-        if let Err(rejection) = crew
-            .runtime
-            .check_answer(invoke.current(), request_id, "InvocationResponse")
-        {
+        if let Err(rejection) = crew.runtime.check_answer(invoke.current(), given, "InvocationResponse") {
             return self.answer(ticket, Err(rejection));
         }
         let wants_stream = invoke.delivery.invocation.wants_stream;
@@ -491,11 +497,11 @@ impl Classic {
         crew: &mut Crew,
         invoke: &mut Invoke,
         ticket: Ticket,
-        (request_id, content_type, body): (Option<RequestId>, Option<Arc<str>>, Result<Bytes, BodyError>),
+        (given, content_type, body): (Given, Option<Arc<str>>, Result<Bytes, BodyError>),
     ) {
         let answer = crew
             .runtime
-            .check_answer(invoke.current(), request_id, "InvocationResponse")
+            .check_answer(invoke.current(), given, "InvocationResponse")
             .and_then(|()| {
                 crew.runtime = Runtime::ResponseSent;
                 self.respond(invoke, (content_type, body, None), (reading.now, reading.now))
@@ -511,11 +517,11 @@ impl Classic {
         crew: &mut Crew,
         invoke: &mut Invoke,
         ticket: Ticket,
-        (request_id, report): (Option<RequestId>, Result<ErrorReport, BodyError>),
+        (given, report): (Given, Result<ErrorReport, BodyError>),
     ) {
         let answer = crew
             .runtime
-            .check_answer(invoke.current(), request_id, "InvocationErrorResponse")
+            .check_answer(invoke.current(), given, "InvocationErrorResponse")
             .and_then(|()| {
                 crew.runtime = Runtime::ResponseSent;
                 match report {

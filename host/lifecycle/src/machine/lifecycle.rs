@@ -6,7 +6,7 @@ use super::crew::Main as _;
 use super::extension::{Extension, Origin};
 use super::managed::Managed;
 use super::{Classic, ExtensionView, Phase};
-use crate::{Config, Effect, InitType, Input, Program, Reading, Timestamp};
+use crate::{Config, Effect, InitType, Input, Program, Reading, Rejection, Timestamp};
 
 /// One execution environment.
 ///
@@ -17,6 +17,8 @@ use crate::{Config, Effect, InitType, Input, Program, Reading, Timestamp};
 /// - The caller's [`Respond`](Effect::Respond) comes before the answer to the runtime's call that brought it about.
 /// - A response that is streamed to its caller: [`BeginStream`](Effect::BeginStream) comes before the answer to its head,
 ///   each [`Chunk`](Effect::Chunk) before the answer to the call that brought it, and `Respond` after the last of them.
+/// - A restore from a snapshot begins with `Thaw`, its `RestoreStart` event and the answer to the runtime's `restore/next`;
+///   it ends with the `RestoreRuntimeDone` and `RestoreReport` events, before its invocation begins or `Freeze`.
 /// - An invocation ends with the `RuntimeDone` event (at the runtime's `next`), the `End` and `Report` events,
 ///   [`Freeze`](Effect::Freeze) and [`Finish`](Effect::Finish).
 /// - A failing invocation is responded to first; then come its `RuntimeDone` event, the effects of the shutdown, and
@@ -77,7 +79,14 @@ impl Lifecycle {
     /// What was due by then happens first, as if [`handle_timeout`](Self::handle_timeout) had been called: an answer at
     /// the deadline is too late.
     pub fn handle(&mut self, reading: impl Into<Reading>, input: Input) {
-        either!(&mut self.0, machine => machine.handle(reading.into(), input));
+        let reading = reading.into();
+        either!(&mut self.0, machine => match input {
+            Input::Call { ticket, call } if !machine.config.has(&call) => {
+                machine.handle_timeout(reading);
+                machine.answer(ticket, Err(Rejection::NotFound));
+            }
+            input => machine.handle(reading, input),
+        });
     }
 
     /// Takes in that time has passed. Does nothing before [`poll_timeout`](Self::poll_timeout)'s instant.

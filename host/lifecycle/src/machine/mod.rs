@@ -8,6 +8,7 @@ mod init;
 mod invoke;
 mod lifecycle;
 mod managed;
+mod restore;
 mod runtime;
 mod shutdown;
 mod stream;
@@ -22,6 +23,7 @@ use failure::Failure;
 use init::Init;
 use invoke::Invoke;
 pub use lifecycle::Lifecycle;
+use restore::Restore;
 use shutdown::{Afterwards, Shutdown};
 
 use crate::{
@@ -36,6 +38,10 @@ pub enum Phase {
     Idle,
     /// Extensions and runtime start.
     Init,
+    /// Initialised, frozen, waiting to be restored: its snapshot was taken.
+    Snapshot,
+    /// It was restored, and the runtime's hooks run.
+    Restore,
     /// Initialised, frozen, waiting for an invocation.
     Ready,
     /// An invocation is under way.
@@ -68,6 +74,8 @@ pub struct ExtensionView {
 enum State {
     Idle(Idle),
     Init(Box<Crew>, Init),
+    Snapshot(Box<Crew>),
+    Restore(Box<Crew>, Restore),
     Ready(Box<Crew>),
     Invoke(Box<Crew>, Invoke),
     Shutdown(Box<Crew>, Shutdown),
@@ -161,7 +169,9 @@ impl Classic {
                 State::Idle(Idle::Reset) => {
                     self.begin_init(reading, InitPhase::Invoke, false, Some(Arc::new(invocation)))
                 }
+                State::Snapshot(crew) => self.begin_restore(reading, crew, Some(Arc::new(invocation))),
                 State::Init(crew, init) => State::Init(crew, init.join(invocation)),
+                State::Restore(crew, restore) => State::Restore(crew, restore.join(invocation)),
                 State::Shutdown(crew, shutdown) => State::Shutdown(crew, shutdown.join(invocation)),
                 state @ (State::Invoke(..) | State::Ended) => state,
             },
@@ -170,6 +180,18 @@ impl Classic {
                 // After a reset nothing is started until the next invocation comes.
                 state @ (State::Idle(Idle::Reset)
                 | State::Init(..)
+                | State::Snapshot(_)
+                | State::Restore(..)
+                | State::Ready(_)
+                | State::Invoke(..)
+                | State::Shutdown(..)
+                | State::Ended) => state,
+            },
+            Input::Restore => match state {
+                State::Snapshot(crew) => self.begin_restore(reading, crew, None),
+                state @ (State::Idle(_)
+                | State::Init(..)
+                | State::Restore(..)
                 | State::Ready(_)
                 | State::Invoke(..)
                 | State::Shutdown(..)
@@ -186,9 +208,10 @@ impl Classic {
         while self.poll_timeout().is_some_and(|due| due <= reading.now) {
             self.state = match mem::replace(&mut self.state, State::Ended) {
                 State::Init(crew, init) => self.fail_init(reading, crew, init, Failure::Timeout),
+                State::Restore(crew, restore) => self.fail_restore(reading, crew, restore, Failure::RestoreTimeout),
                 State::Invoke(crew, invoke) => self.invoke_due(reading, crew, invoke),
                 State::Shutdown(crew, shutdown) => self.shutdown_stage_over(reading, crew, shutdown),
-                state @ (State::Idle(_) | State::Ready(_) | State::Ended) => state,
+                state @ (State::Idle(_) | State::Snapshot(_) | State::Ready(_) | State::Ended) => state,
             };
         }
     }
@@ -196,9 +219,10 @@ impl Classic {
     fn poll_timeout(&self) -> Option<Timestamp> {
         match &self.state {
             State::Init(_, init) => Some(init.deadline),
+            State::Restore(_, restore) => Some(restore.deadline()),
             State::Invoke(_, invoke) => Some(invoke.due()),
             State::Shutdown(_, shutdown) => Some(shutdown.due()),
-            State::Idle(_) | State::Ready(_) | State::Ended => None,
+            State::Idle(_) | State::Snapshot(_) | State::Ready(_) | State::Ended => None,
         }
     }
 
@@ -206,6 +230,8 @@ impl Classic {
         match &self.state {
             State::Idle(_) => Phase::Idle,
             State::Init(..) => Phase::Init,
+            State::Snapshot(_) => Phase::Snapshot,
+            State::Restore(..) => Phase::Restore,
             State::Ready(_) => Phase::Ready,
             State::Invoke(..) => Phase::Invoke,
             State::Shutdown(..) => Phase::Shutdown,
@@ -215,8 +241,9 @@ impl Classic {
 
     fn can_invoke(&self) -> bool {
         match &self.state {
-            State::Idle(_) | State::Ready(_) => true,
+            State::Idle(_) | State::Snapshot(_) | State::Ready(_) => true,
             State::Init(_, init) => init.invocation.is_none(),
+            State::Restore(_, restore) => restore.invocation.is_none(),
             State::Shutdown(_, shutdown) => shutdown.can_join(),
             State::Invoke(..) | State::Ended => false,
         }
@@ -224,7 +251,12 @@ impl Classic {
 
     fn crew(&self) -> Option<&Crew> {
         match &self.state {
-            State::Init(crew, _) | State::Ready(crew) | State::Invoke(crew, _) | State::Shutdown(crew, _) => Some(crew),
+            State::Init(crew, _)
+            | State::Snapshot(crew)
+            | State::Restore(crew, _)
+            | State::Ready(crew)
+            | State::Invoke(crew, _)
+            | State::Shutdown(crew, _) => Some(crew),
             State::Idle(_) | State::Ended => None,
         }
     }
@@ -234,6 +266,14 @@ impl Classic {
             State::Init(mut crew, init) => {
                 crew.hang_up(ticket);
                 State::Init(crew, init)
+            }
+            State::Snapshot(mut crew) => {
+                crew.hang_up(ticket);
+                State::Snapshot(crew)
+            }
+            State::Restore(mut crew, restore) => {
+                crew.hang_up(ticket);
+                State::Restore(crew, restore)
             }
             State::Ready(mut crew) => {
                 crew.hang_up(ticket);
@@ -254,7 +294,12 @@ impl Classic {
 
     fn exited(&mut self, reading: Reading, state: State, program: Program, exit: Exit) -> State {
         // A program of an earlier generation, or one that was killed just then.
-        if let State::Init(crew, _) | State::Ready(crew) | State::Invoke(crew, _) | State::Shutdown(crew, _) = &state
+        if let State::Init(crew, _)
+        | State::Snapshot(crew)
+        | State::Restore(crew, _)
+        | State::Ready(crew)
+        | State::Invoke(crew, _)
+        | State::Shutdown(crew, _) = &state
             && !crew.is_alive(program)
         {
             return state;
@@ -264,7 +309,11 @@ impl Classic {
                 let failure = self.end_program(&mut crew, program, exit);
                 self.fail_init(reading, crew, init, failure)
             }
-            State::Ready(mut crew) => {
+            State::Restore(mut crew, restore) => {
+                let failure = self.end_program(&mut crew, program, exit);
+                self.fail_restore(reading, crew, restore, failure)
+            }
+            State::Snapshot(mut crew) | State::Ready(mut crew) => {
                 let failure = self.end_program(&mut crew, program, exit);
                 self.begin_shutdown(reading, crew, failure.shutdown_reason(), Afterwards::Wait(None))
             }
@@ -293,7 +342,10 @@ impl Classic {
                     .map(|invocation| self.give_up(reading, &invocation, Failure::Shutdown(reason), took));
                 self.begin_shutdown(reading, crew, reason, Afterwards::End(closing))
             }
-            State::Ready(crew) => self.begin_shutdown(reading, crew, reason, Afterwards::End(None)),
+            State::Restore(crew, restore) => self.fail_restore(reading, crew, restore, Failure::Shutdown(reason)),
+            State::Snapshot(crew) | State::Ready(crew) => {
+                self.begin_shutdown(reading, crew, reason, Afterwards::End(None))
+            }
             State::Invoke(crew, invoke) => self.fail_invoke(reading, crew, invoke, Failure::Shutdown(reason)),
             State::Shutdown(crew, shutdown) => {
                 let shutdown = self.end_after(reading, shutdown, reason);

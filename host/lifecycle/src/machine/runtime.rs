@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use super::crew::Main;
 use crate::limits::MAX_BLOCKED_NEXT;
-use crate::{Rejection, RequestId, Ticket, Timestamp};
+use crate::{Echo, Invocation, Rejection, RequestId, Ticket, Timestamp};
+
+/// What an answer says it is for: an invocation, and the attempt at it.
+pub(super) type Given = (Option<RequestId>, Echo);
 
 /// Calls that wait for one event. Nearly always there is one, for which nothing is allocated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,6 +68,12 @@ pub(super) enum Runtime {
     Started,
     /// It reported that its initialisation failed.
     InitError,
+    /// It is blocked in `restore/next`: its snapshot can be taken. None where its client went away.
+    RestoreReady(Option<Ticket>),
+    /// It was restored, and its hooks run.
+    Restoring,
+    /// It reported that a hook failed.
+    RestoreError,
     /// It is blocked in `next`.
     Ready(Waiting),
     /// It has the event.
@@ -100,6 +109,9 @@ impl Runtime {
             Self::NotStarted => "NotStarted",
             Self::Started => "Started",
             Self::InitError => "InitError",
+            Self::RestoreReady(_) => "RestoreReady",
+            Self::Restoring => "Restoring",
+            Self::RestoreError => "RuntimeRestoreErrorState",
             Self::Ready(_) => "Ready",
             Self::Running => "Running",
             Self::Responding(_) | Self::Misresponded => "InvocationResponse",
@@ -115,7 +127,7 @@ impl Runtime {
     /// `next`, which blocks unless the answer is [`Next::Again`].
     pub(super) fn next(&mut self, ticket: Ticket) -> Result<Next, Rejection> {
         let next = match self {
-            Self::Started => Next::First,
+            Self::Started | Self::Restoring => Next::First,
             Self::Ready(waiting) => {
                 return if waiting.join(ticket) {
                     Ok(Next::Another)
@@ -125,9 +137,13 @@ impl Runtime {
             }
             Self::Running => return Ok(Next::Again),
             Self::ResponseSent => Next::Done,
-            Self::NotStarted | Self::InitError | Self::Responding(_) | Self::Misresponded | Self::Exited => {
-                return Err(self.refusal("Ready"));
-            }
+            Self::NotStarted
+            | Self::InitError
+            | Self::RestoreReady(_)
+            | Self::RestoreError
+            | Self::Responding(_)
+            | Self::Misresponded
+            | Self::Exited => return Err(self.refusal("Ready")),
         };
         self.block(ticket);
         Ok(next)
@@ -140,21 +156,30 @@ impl Runtime {
 
     /// Whether an answer for `given` would be taken, where `current` is the invocation that the runtime has.
     ///
-    /// The id is looked at first and the state second.
+    /// The id is looked at first, the attempt second and the state third.
+    ///
+    /// Source: assumed for the attempt. Its refusal is that of an answer to an invocation that has timed out, which is what
+    /// the official clients expect; a recording of a function that answers with another attempt's id would settle it.
     pub(super) fn check_answer(
         &self,
-        current: Option<RequestId>,
-        given: Option<RequestId>,
+        current: Option<&Invocation>,
+        (given, echo): Given,
         to: &'static str,
     ) -> Result<(), Rejection> {
-        if given.is_none() || given != current {
+        let Some(current) = current.filter(|current| given == Some(current.request_id)) else {
             return Err(Rejection::InvalidRequestId);
+        };
+        if !echo.fits(current.invocation_id) {
+            return Err(Rejection::InvokeTimeout);
         }
         match self {
             Self::Running => Ok(()),
             Self::NotStarted
             | Self::Started
             | Self::InitError
+            | Self::RestoreReady(_)
+            | Self::Restoring
+            | Self::RestoreError
             | Self::Ready(_)
             | Self::Responding(_)
             | Self::Misresponded
@@ -191,12 +216,79 @@ impl Runtime {
             }
             Self::NotStarted
             | Self::InitError
+            | Self::RestoreReady(_)
+            | Self::Restoring
+            | Self::RestoreError
             | Self::Ready(_)
             | Self::Running
             | Self::Responding(_)
             | Self::Misresponded
             | Self::ResponseSent
             | Self::Exited => Err(self.refusal("InitError")),
+        }
+    }
+
+    /// `restore/next`, which blocks.
+    pub(super) fn restore_next(&mut self, ticket: Ticket) -> Result<(), Rejection> {
+        match self {
+            Self::Started => {
+                *self = Self::RestoreReady(Some(ticket));
+                Ok(())
+            }
+            Self::NotStarted
+            | Self::InitError
+            | Self::RestoreReady(_)
+            | Self::Restoring
+            | Self::RestoreError
+            | Self::Ready(_)
+            | Self::Running
+            | Self::Responding(_)
+            | Self::Misresponded
+            | Self::ResponseSent
+            | Self::Exited => Err(self.refusal("RestoreReady")),
+        }
+    }
+
+    /// It is restored: the call that waited for it.
+    pub(super) fn restore(&mut self) -> Option<Ticket> {
+        match self {
+            Self::RestoreReady(ticket) => {
+                let ticket = *ticket;
+                *self = Self::Restoring;
+                ticket
+            }
+            Self::NotStarted
+            | Self::Started
+            | Self::InitError
+            | Self::Restoring
+            | Self::RestoreError
+            | Self::Ready(_)
+            | Self::Running
+            | Self::Responding(_)
+            | Self::Misresponded
+            | Self::ResponseSent
+            | Self::Exited => None,
+        }
+    }
+
+    /// `restore/error`.
+    pub(super) fn restore_error(&mut self) -> Result<(), Rejection> {
+        match self {
+            Self::Restoring => {
+                *self = Self::RestoreError;
+                Ok(())
+            }
+            Self::NotStarted
+            | Self::Started
+            | Self::InitError
+            | Self::RestoreReady(_)
+            | Self::RestoreError
+            | Self::Ready(_)
+            | Self::Running
+            | Self::Responding(_)
+            | Self::Misresponded
+            | Self::ResponseSent
+            | Self::Exited => Err(self.refusal("RuntimeRestoreErrorState")),
         }
     }
 
@@ -207,6 +299,9 @@ impl Runtime {
             Self::NotStarted
             | Self::Started
             | Self::InitError
+            | Self::RestoreReady(_)
+            | Self::Restoring
+            | Self::RestoreError
             | Self::Running
             | Self::Responding(_)
             | Self::Misresponded
@@ -238,6 +333,9 @@ impl Main for Runtime {
             Self::NotStarted | Self::Exited => false,
             Self::Started
             | Self::InitError
+            | Self::RestoreReady(_)
+            | Self::Restoring
+            | Self::RestoreError
             | Self::Ready(_)
             | Self::Running
             | Self::Responding(_)
@@ -250,6 +348,9 @@ impl Main for Runtime {
         match self {
             Self::NotStarted | Self::Started => false,
             Self::InitError
+            | Self::RestoreReady(_)
+            | Self::Restoring
+            | Self::RestoreError
             | Self::Ready(_)
             | Self::Running
             | Self::Responding(_)
@@ -262,10 +363,13 @@ impl Main for Runtime {
     fn end(&mut self) -> impl Iterator<Item = Ticket> {
         let waiting = match std::mem::replace(self, Self::Exited) {
             Self::Ready(waiting) => waiting,
+            Self::RestoreReady(ticket) => ticket.map(Waiting::one).unwrap_or_default(),
             Self::Responding(head) => head.blocked.map(Waiting::one).unwrap_or_default(),
             Self::NotStarted
             | Self::Started
             | Self::InitError
+            | Self::Restoring
+            | Self::RestoreError
             | Self::Running
             | Self::Misresponded
             | Self::ResponseSent
@@ -277,10 +381,14 @@ impl Main for Runtime {
     fn hang_up(&mut self, ticket: Ticket) {
         match self {
             Self::Ready(waiting) => waiting.leave(ticket),
+            Self::RestoreReady(blocked) if *blocked == Some(ticket) => *blocked = None,
             Self::Responding(head) if head.blocked == Some(ticket) => head.blocked = None,
             Self::NotStarted
             | Self::Started
             | Self::InitError
+            | Self::RestoreReady(_)
+            | Self::Restoring
+            | Self::RestoreError
             | Self::Running
             | Self::Responding(_)
             | Self::Misresponded

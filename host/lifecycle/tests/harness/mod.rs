@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lambox_lifecycle::{
-    Answer, BodyError, Call, Config, Effect, ErrorReport, Exit, ExtensionCall, ExtensionEvent, ExtensionIdentifier,
-    GivenIdentifier, InitType, Input, Invocation, Lifecycle, Logging, ManagedReport, Outcome, Phase, PlatformEvent,
-    Program, Reading, Refusal, RegisterBody, Rejection, RequestId, ResponseMode, RuntimeCall, StreamEnd, StreamRate,
-    Ticket, Timestamp, log,
+    Answer, BodyError, Call, Config, Echo, Effect, ErrorReport, Exit, ExtensionCall, ExtensionEvent,
+    ExtensionIdentifier, GivenIdentifier, InitType, Input, Invocation, Lifecycle, Logging, ManagedReport, Outcome,
+    Phase, PlatformEvent, Program, Reading, Refusal, RegisterBody, Rejection, RequestId, ResponseMode, RuntimeCall,
+    StreamEnd, StreamRate, Ticket, Timestamp, log,
 };
 use uuid::Uuid;
 
@@ -35,6 +35,7 @@ pub fn config(extensions: &[&str]) -> Config {
         timeout: Duration::from_secs(2),
         initialization_type: InitType::OnDemand,
         extensions: extensions.iter().map(|&name| name.into()).collect(),
+        extensions_disabled: false,
         log_stream: "2026/01/01/[$LATEST]0123456789abcdef0123456789abcdef".into(),
         runtime_version: "".into(),
         runtime_version_arn: "".into(),
@@ -70,12 +71,14 @@ pub fn report(error_type: Option<&str>, body: &str) -> ErrorReport {
         error_type: error_type.map(Into::into),
         content_type: None,
         body: Bytes::copy_from_slice(body.as_bytes()),
+        xray_cause: None,
     }
 }
 
 pub fn response(number: u128, body: &'static str) -> RuntimeCall {
     RuntimeCall::Response {
         request_id: Some(request(number)),
+        echo: Echo::Absent,
         content_type: None,
         body: Ok(Bytes::from_static(body.as_bytes())),
     }
@@ -84,6 +87,7 @@ pub fn response(number: u128, body: &'static str) -> RuntimeCall {
 pub fn unreadable(number: u128, error: BodyError) -> RuntimeCall {
     RuntimeCall::Response {
         request_id: Some(request(number)),
+        echo: Echo::Absent,
         content_type: None,
         body: Err(error),
     }
@@ -92,6 +96,7 @@ pub fn unreadable(number: u128, error: BodyError) -> RuntimeCall {
 pub fn head(number: u128, mode: ResponseMode) -> RuntimeCall {
     RuntimeCall::ResponseHead {
         request_id: Some(request(number)),
+        echo: Echo::Absent,
         mode,
         content_type: Some("text/plain".into()),
     }
@@ -113,6 +118,7 @@ pub fn end(head: Ticket, end: StreamEnd) -> RuntimeCall {
 pub fn handler_error(number: u128, error_type: &str, body: &str) -> RuntimeCall {
     RuntimeCall::Error {
         request_id: Some(request(number)),
+        echo: Echo::Absent,
         report: Ok(report(Some(error_type), body)),
     }
 }
@@ -120,6 +126,20 @@ pub fn handler_error(number: u128, error_type: &str, body: &str) -> RuntimeCall 
 pub fn init_error(error_type: &str, body: &str) -> RuntimeCall {
     RuntimeCall::InitError {
         report: Ok(report(Some(error_type), body)),
+    }
+}
+
+pub fn restore_error(error_type: &str, body: &str) -> RuntimeCall {
+    RuntimeCall::RestoreError {
+        report: Ok(report(Some(error_type), body)),
+    }
+}
+
+/// A function that is restored from a snapshot.
+pub fn snap_start(extensions: &[&str]) -> Config {
+    Config {
+        initialization_type: InitType::SnapStart,
+        ..config(extensions)
     }
 }
 
@@ -210,6 +230,15 @@ impl World {
             self.extension(next_of(number));
         }
         self.runtime(RuntimeCall::Next);
+    }
+
+    /// An environment without extensions whose runtime has hooks and whose snapshot was taken.
+    pub fn snapshot() -> Self {
+        let mut world = Self::new(snap_start(&[]));
+        world.input(Input::Initialize);
+        world.runtime(RuntimeCall::RestoreNext);
+        assert_eq!(world.lifecycle.phase(), Phase::Snapshot);
+        world
     }
 
     pub fn reading(&self) -> Reading {
@@ -420,6 +449,7 @@ fn answered(answer: &Result<Answer, Rejection>) -> String {
         Ok(Answer::Accepted) => "accepted".to_owned(),
         Ok(Answer::SendBody) => "send the body".to_owned(),
         Ok(Answer::SendChunks) => "send the chunks".to_owned(),
+        Ok(Answer::Restored) => "restored".to_owned(),
         Ok(Answer::Invocation(delivery)) => format!("invocation, deadline {}", since_epoch(delivery.deadline)),
         Ok(Answer::Registered(_)) => "registered".to_owned(),
         Ok(Answer::Event(ExtensionEvent::Invoke { deadline, .. })) => {

@@ -6,15 +6,17 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::{CONTENT_TYPE, HeaderName};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use lambox_lifecycle::{
-    BodyError, ErrorReport, ExtensionIdentifier, GivenIdentifier, RegisterBody, RequestId, ResponseMode,
+    BodyError, Echo, ErrorReport, ExtensionIdentifier, GivenIdentifier, RegisterBody, RequestId, ResponseMode,
 };
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use uuid::Uuid;
 
 pub(super) const EXTENSION_IDENTIFIER: HeaderName = HeaderName::from_static("lambda-extension-identifier");
+const INVOCATION_ID: HeaderName = HeaderName::from_static("lambda-runtime-invocation-id");
+const XRAY_ERROR_CAUSE: HeaderName = HeaderName::from_static("lambda-runtime-function-xray-error-cause");
 const FUNCTION_ERROR_TYPE: HeaderName = HeaderName::from_static("lambda-runtime-function-error-type");
 const FUNCTION_ERROR_BODY: HeaderName = HeaderName::from_static("lambda-runtime-function-error-body");
 const EXTENSION_ACCEPT_FEATURE: HeaderName = HeaderName::from_static("lambda-extension-accept-feature");
@@ -38,6 +40,19 @@ pub(super) fn request_id(text: &str) -> Option<RequestId> {
     text.parse().ok()
 }
 
+/// The attempt that an answer is for.
+pub(super) fn echo(headers: &HeaderMap) -> Echo {
+    match headers.get(INVOCATION_ID) {
+        None => Echo::Absent,
+        Some(value) => value.to_str().map_or(Echo::Malformed, Echo::of_text),
+    }
+}
+
+/// The token in `Authorization`, behind the name of its scheme where one is asked for.
+pub(super) fn token<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
+    headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix(scheme)
+}
+
 /// How a response is sent. An empty header is as good as none.
 pub(super) fn response_mode(headers: &HeaderMap) -> ResponseMode {
     match headers.get(RESPONSE_MODE).map(http::HeaderValue::as_bytes) {
@@ -54,7 +69,10 @@ pub(super) fn content_type(headers: &HeaderMap) -> Option<Arc<str>> {
 
 /// What a runtime says of its failure.
 pub(super) fn runtime_report(headers: &HeaderMap, body: Result<Bytes, BodyError>) -> Result<ErrorReport, BodyError> {
-    report(headers, &FUNCTION_ERROR_TYPE, body)
+    report(headers, &FUNCTION_ERROR_TYPE, body).map(|report| ErrorReport {
+        xray_cause: text(headers, &XRAY_ERROR_CAUSE),
+        ..report
+    })
 }
 
 /// What a runtime says in the trailers of a streamed response that failed on its way; none where they say nothing.
@@ -74,6 +92,7 @@ pub(super) fn stream_failure(trailers: Option<&HeaderMap>) -> Option<ErrorReport
         body: BASE64
             .decode(body)
             .map_or_else(|_| Bytes::copy_from_slice(body), Bytes::from),
+        xray_cause: None,
     })
 }
 
@@ -144,6 +163,7 @@ fn report(
         error_type: text(headers, error_type),
         content_type: content_type(headers),
         body: body?,
+        xray_cause: None,
     })
 }
 

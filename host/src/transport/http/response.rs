@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use lambox_lifecycle::{Answer, Delivery, ExtensionEvent, Registration, Rejection};
@@ -11,6 +11,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::request::EXTENSION_IDENTIFIER;
+use crate::transport::{IssuedCredentials, Metadata, NoCredentials};
 
 /// A response: the APIs' are all whole.
 pub(super) type ApiResponse = Response<Full<Bytes>>;
@@ -21,6 +22,7 @@ const CLIENT_CONTEXT: HeaderName = HeaderName::from_static("lambda-runtime-clien
 const COGNITO_IDENTITY: HeaderName = HeaderName::from_static("lambda-runtime-cognito-identity");
 const DEADLINE_MS: HeaderName = HeaderName::from_static("lambda-runtime-deadline-ms");
 const EXTENSION_EVENT_IDENTIFIER: HeaderName = HeaderName::from_static("lambda-extension-event-identifier");
+const INVOCATION_ID: HeaderName = HeaderName::from_static("lambda-runtime-invocation-id");
 const INVOKED_FUNCTION_ARN: HeaderName = HeaderName::from_static("lambda-runtime-invoked-function-arn");
 const TRACE_ID: HeaderName = HeaderName::from_static("lambda-runtime-trace-id");
 
@@ -28,7 +30,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// The most headers that a delivery has.
-const DELIVERY_HEADERS: usize = 8;
+const DELIVERY_HEADERS: usize = 9;
 
 /// What a call is answered with. `uuid` makes the identifier of an event.
 pub(super) fn answer(answer: Result<Answer, Rejection>, uuid: impl FnOnce() -> Uuid) -> ApiResponse {
@@ -36,9 +38,11 @@ pub(super) fn answer(answer: Result<Answer, Rejection>, uuid: impl FnOnce() -> U
         Ok(Answer::Accepted) => accepted(),
         // Only the head of a response is answered with this, and whoever sent the head went on to the body.
         Ok(Answer::SendBody | Answer::SendChunks) => internal_error(),
+        Ok(Answer::Restored) => Response::new(Full::default()),
         Ok(Answer::Invocation(delivery)) => invocation(&delivery),
         Ok(Answer::Registered(registration)) => registered(&registration),
         Ok(Answer::Event(event)) => extension_event(&event, uuid()),
+        Err(Rejection::NotFound) => not_found(),
         Err(rejection) => refusal(status(&rejection), rejection.error_type(), &rejection.message()),
     }
 }
@@ -56,12 +60,74 @@ pub(super) fn pong() -> ApiResponse {
 
 /// There is nothing at the path. The words are those of the service's HTTP server.
 pub(super) fn not_found() -> ApiResponse {
-    let body = Bytes::from_static(b"404 page not found\n");
-    let mut response = respond(StatusCode::NOT_FOUND, TEXT, body);
+    text_error(StatusCode::NOT_FOUND, b"404 page not found\n")
+}
+
+/// An error as the service's HTTP server tells it where it is not the APIs' own.
+fn text_error(status: StatusCode, text: &'static [u8]) -> ApiResponse {
+    let mut response = respond(status, TEXT, Bytes::from_static(text));
     response
         .headers_mut()
         .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// What the environment says of itself, to who may know it.
+///
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/configuration-metadata-endpoint.html>; the text of the
+/// refusal observed, the service's own emulator (`lmds`).
+pub(super) fn metadata(metadata: Option<Metadata>) -> ApiResponse {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        #[serde(rename = "AvailabilityZoneID")]
+        availability_zone_id: &'a str,
+    }
+    let Some(metadata) = metadata else {
+        return text_error(StatusCode::UNAUTHORIZED, b"Unauthorized\n");
+    };
+    let body = json(&Body {
+        availability_zone_id: &metadata.availability_zone_id,
+    });
+    let mut response = respond(StatusCode::OK, JSON, body.into());
+    let cache = format!("private, max-age={}, immutable", metadata.max_age.as_secs());
+    response
+        .headers_mut()
+        .extend(header_value(&cache).map(|value| (CACHE_CONTROL, value)));
+    response
+}
+
+/// Credentials, as the clients of containers' credentials expect them.
+///
+/// Source: observed, the service's own emulator (`rapi/handler/credentials.go`), which names no content type.
+pub(super) fn credentials(credentials: Result<IssuedCredentials, NoCredentials>) -> ApiResponse {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Body<'a> {
+        access_key_id: &'a str,
+        secret_access_key: &'a str,
+        token: &'a str,
+        expiration: String,
+    }
+    match credentials {
+        Ok(credentials) => {
+            let expiration = i64::try_from(credentials.expiration.as_epoch_ms())
+                .ok()
+                .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+                .unwrap_or_default();
+            let body = json(&Body {
+                access_key_id: &credentials.access_key_id,
+                secret_access_key: &credentials.secret_access_key,
+                token: &credentials.session_token,
+                expiration: expiration.to_string(),
+            });
+            respond(StatusCode::OK, TEXT, body.into())
+        }
+        Err(NoCredentials::NotFound) => not_found(),
+        Err(NoCredentials::WrongToken) => text_error(
+            StatusCode::NOT_FOUND,
+            b"cannot get credentials for the provided token\n",
+        ),
+    }
 }
 
 /// What is at the path has another method only.
@@ -94,6 +160,7 @@ fn status(rejection: &Rejection) -> StatusCode {
         | Rejection::MissingErrorType
         | Rejection::EventsForInternalExtension => StatusCode::FORBIDDEN,
         Rejection::InvokeTimeout => StatusCode::GONE,
+        Rejection::NotFound => StatusCode::NOT_FOUND,
         // The documentation tells runtimes and extensions to exit on this one, which is what is wanted of them.
         Rejection::TooManyIdleRuntimes | Rejection::Ended => StatusCode::INTERNAL_SERVER_ERROR,
     }
@@ -137,6 +204,9 @@ fn invocation(delivery: &Delivery) -> ApiResponse {
     let mut headers = HeaderMap::with_capacity(DELIVERY_HEADERS);
     headers.insert(CONTENT_TYPE, content_type);
     headers.insert(AWS_REQUEST_ID, uuid_value(*invocation.request_id.as_uuid()));
+    if let Some(invocation_id) = invocation.invocation_id {
+        headers.insert(INVOCATION_ID, uuid_value(*invocation_id.as_uuid()));
+    }
     headers.insert(DEADLINE_MS, delivery.deadline.as_epoch_ms().into());
     for (name, text) in [
         (INVOKED_FUNCTION_ARN, Some(&delivery.invoked_function_arn)),

@@ -2,10 +2,7 @@
 
 use http::Method;
 
-/// A resource of the APIs.
-///
-/// `/2018-06-01/runtime/restore/next` and `/error` are not among them: an environment that is not restored from a
-/// snapshot does not have them, and answers 404.
+/// A resource of the APIs. Whether an environment has it is for the rules to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route<'a> {
     /// `GET /2018-06-01/ping`: undocumented; the service's own emulator keeps it for those who rely on it.
@@ -18,6 +15,14 @@ pub(super) enum Route<'a> {
     InvocationError(&'a str),
     /// `POST /2018-06-01/runtime/init/error`.
     InitError,
+    /// `GET /2018-06-01/runtime/restore/next`.
+    RestoreNext,
+    /// `POST /2018-06-01/runtime/restore/error`.
+    RestoreError,
+    /// `GET /2021-04-23/credentials`.
+    Credentials,
+    /// `GET /2026-01-15/metadata/execution-environment`.
+    Metadata,
     /// `POST /2020-01-01/extension/register`.
     ExtensionRegister,
     /// `GET /2020-01-01/extension/event/next`.
@@ -44,6 +49,10 @@ impl<'a> Route<'a> {
             ("2018-06-01", "ping") => Some(Self::Ping),
             ("2018-06-01", "runtime/invocation/next") => Some(Self::InvocationNext),
             ("2018-06-01", "runtime/init/error") => Some(Self::InitError),
+            ("2018-06-01", "runtime/restore/next") => Some(Self::RestoreNext),
+            ("2018-06-01", "runtime/restore/error") => Some(Self::RestoreError),
+            ("2021-04-23", "credentials") => Some(Self::Credentials),
+            ("2026-01-15", "metadata/execution-environment") => Some(Self::Metadata),
             ("2018-06-01", _) => {
                 let (id, verb) = resource.strip_prefix("runtime/invocation/")?.split_once('/')?;
                 match verb {
@@ -65,10 +74,16 @@ impl<'a> Route<'a> {
     /// The only method that the resource has. HEAD is not GET here: it would take an event and lose it.
     pub(super) const fn method(self) -> Method {
         match self {
-            Self::Ping | Self::InvocationNext | Self::ExtensionNext => Method::GET,
+            Self::Ping
+            | Self::InvocationNext
+            | Self::RestoreNext
+            | Self::Credentials
+            | Self::Metadata
+            | Self::ExtensionNext => Method::GET,
             Self::InvocationResponse(_)
             | Self::InvocationError(_)
             | Self::InitError
+            | Self::RestoreError
             | Self::ExtensionRegister
             | Self::ExtensionInitError
             | Self::ExtensionExitError => Method::POST,

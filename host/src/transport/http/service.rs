@@ -100,8 +100,15 @@ impl<A: Api> Apis<A> {
             }
             Route::InvocationResponse(id) => return self.render(self.take_response(id, head, body).await),
             Route::InvocationNext => Call::Runtime(RuntimeCall::Next),
+            Route::Metadata => return response::metadata(self.api.metadata(request::token(headers, "Bearer "))),
+            Route::Credentials => return response::credentials(self.api.credentials(request::token(headers, ""))),
+            Route::RestoreNext => Call::Runtime(RuntimeCall::RestoreNext),
+            Route::RestoreError => Call::Runtime(RuntimeCall::RestoreError {
+                report: request::runtime_report(headers, self.error_body(body).await),
+            }),
             Route::InvocationError(id) => Call::Runtime(RuntimeCall::Error {
                 request_id: request::request_id(id),
+                echo: request::echo(headers),
                 report: request::runtime_report(headers, self.error_body(body).await),
             }),
             Route::InitError => Call::Runtime(RuntimeCall::InitError {
@@ -147,6 +154,7 @@ impl<A: Api> Apis<A> {
         let ticket = self.api.ticket();
         let call = RuntimeCall::ResponseHead {
             request_id: request::request_id(id),
+            echo: request::echo(&head.headers),
             mode: request::response_mode(&head.headers),
             content_type: request::content_type(&head.headers),
         };

@@ -22,6 +22,8 @@ mod imports {
             "lambox:lambda/runtime.[static]response-stream.fail": async | trappable,
             "lambox:lambda/runtime.fail": async | trappable,
             "lambox:lambda/runtime.fail-init": async | trappable,
+            "lambox:lambda/runtime.restore-next": async | trappable,
+            "lambox:lambda/runtime.restore-error": async | trappable,
             "lambox:lambda/extension.register": async | trappable,
             "lambox:lambda/extension.next": async | trappable,
             "lambox:lambda/extension.init-error": async | trappable,

@@ -117,6 +117,7 @@ fn report(error_type: String, body: Vec<u8>) -> ErrorReport {
         error_type,
         content_type: None,
         body: body.into(),
+        xray_cause: None,
     }
 }
 

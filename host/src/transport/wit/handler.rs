@@ -1,7 +1,7 @@
 //! The interface `handler`: the host is the runtime, and calls.
 
 use bytes::Bytes;
-use lambox_lifecycle::{Answer, Call, Rejection, RuntimeCall};
+use lambox_lifecycle::{Answer, Call, Echo, Rejection, RuntimeCall};
 use wasmtime::Store;
 
 use super::bindings::HandlerGuestPre;
@@ -36,6 +36,7 @@ pub(crate) async fn serve<T: LambdaView>(store: &mut Store<T>, guest: &HandlerGu
                 let body = bounded(payload.len(), Bytes::from(payload));
                 call(RuntimeCall::Response {
                     request_id,
+                    echo: Echo::Absent,
                     content_type: None,
                     body,
                 })
@@ -43,7 +44,12 @@ pub(crate) async fn serve<T: LambdaView>(store: &mut Store<T>, guest: &HandlerGu
             }
             Err(error) => {
                 let report = bounded(error.body.len(), error.into());
-                call(RuntimeCall::Error { request_id, report }).await
+                call(RuntimeCall::Error {
+                    request_id,
+                    echo: Echo::Absent,
+                    report,
+                })
+                .await
             }
         };
         match answer {

@@ -3,6 +3,7 @@
 mod bindings;
 mod extension;
 mod handler;
+mod metadata;
 mod runtime;
 mod stream;
 
@@ -49,7 +50,8 @@ pub(crate) fn add_to_linker<T: LambdaView>(linker: &mut Linker<T>) -> wasmtime::
     }
     bindings::lambda::types::add_to_linker::<T, HasLambda<T::Api>>(linker, view::<T>)?;
     bindings::lambda::runtime::add_to_linker::<T, HasLambda<T::Api>>(linker, view::<T>)?;
-    bindings::lambda::extension::add_to_linker::<T, HasLambda<T::Api>>(linker, view::<T>)
+    bindings::lambda::extension::add_to_linker::<T, HasLambda<T::Api>>(linker, view::<T>)?;
+    bindings::lambda::metadata::add_to_linker::<T, HasLambda<T::Api>>(linker, view::<T>)
 }
 
 impl From<Rejection> for bindings::lambda::types::Rejection {
@@ -67,9 +69,17 @@ impl From<bindings::lambda::types::FunctionError> for ErrorReport {
             error_type: error.error_type.as_deref().map(error_type),
             content_type: None,
             body: error.body.into(),
+            // The rules shorten it; a text this long is no cause that they would keep.
+            xray_cause: error
+                .xray_cause
+                .filter(|cause| cause.len() <= MAX_CAUSE_BYTES)
+                .map(Into::into),
         }
     }
 }
+
+/// The longest cause that is looked at: 1 MiB, more than a header that carries one over HTTP.
+const MAX_CAUSE_BYTES: usize = 1 << 20;
 
 /// An error type as far as it is kept. Over HTTP the length of a head bounds it.
 fn error_type(text: &str) -> Arc<str> {

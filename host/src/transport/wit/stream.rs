@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use lambox_lifecycle::{
-    Answer, BodyError, ErrorReport, RequestId, ResponseMode, RuntimeCall, StreamEnd, Ticket, limits,
+    Answer, BodyError, Echo, ErrorReport, RequestId, ResponseMode, RuntimeCall, StreamEnd, Ticket, limits,
 };
 use wasmtime::component::Resource;
 
@@ -37,12 +37,13 @@ enum Body {
 impl<A: Api> Lambda<'_, A> {
     pub(super) async fn begin_stream(
         &mut self,
-        request_id: Option<RequestId>,
+        (request_id, echo): (Option<RequestId>, Echo),
         content_type: Option<Arc<str>>,
     ) -> wasmtime::Result<Result<Resource<ResponseStream>, Rejection>> {
         let head = self.api.ticket();
         let call = RuntimeCall::ResponseHead {
             request_id,
+            echo,
             mode: ResponseMode::Streaming,
             content_type,
         };

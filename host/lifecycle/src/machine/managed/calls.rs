@@ -39,7 +39,9 @@ impl Managed {
                 | RuntimeCall::ResponseChunk { .. }
                 | RuntimeCall::ResponseEnd { .. }
                 | RuntimeCall::Response { .. }
-                | RuntimeCall::Error { .. }) => {
+                | RuntimeCall::Error { .. }
+                | RuntimeCall::RestoreNext
+                | RuntimeCall::RestoreError { .. }) => {
                     self.call_of_runtime(reading, &mut crew.runtime, &mut Invocations::default(), ticket, call);
                     self.continue_init(reading.now, crew, init)
                 }
@@ -70,6 +72,13 @@ impl Managed {
         call: RuntimeCall,
     ) {
         let now = reading.now;
+        if let RuntimeCall::ResponseHead { request_id, echo, .. }
+        | RuntimeCall::Response { request_id, echo, .. }
+        | RuntimeCall::Error { request_id, echo, .. } = &call
+            && !invocations.fits(*request_id, *echo)
+        {
+            return self.answer(ticket, Err(Rejection::InvokeTimeout));
+        }
         match call {
             RuntimeCall::Next => {
                 if let Err(rejection) = workers.next(ticket) {
@@ -87,6 +96,7 @@ impl Managed {
                 request_id,
                 mode,
                 content_type,
+                ..
             } => self.response_head(now, invocations, ticket, (request_id, mode, content_type)),
             RuntimeCall::ResponseBody { head, body, failed } => {
                 self.response_body(now, invocations, ticket, (head, body, failed));
@@ -99,8 +109,13 @@ impl Managed {
                 request_id,
                 content_type,
                 body,
+                ..
             } => self.response(now, invocations, ticket, (request_id, content_type, body)),
-            RuntimeCall::Error { request_id, report } => self.error(now, invocations, ticket, (request_id, report)),
+            // There is no snapshot.
+            RuntimeCall::RestoreNext | RuntimeCall::RestoreError { .. } => {
+                self.answer(ticket, Err(Rejection::NotFound));
+            }
+            RuntimeCall::Error { request_id, report, .. } => self.error(now, invocations, ticket, (request_id, report)),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::runtime::Head;
 use super::timeouts::Timeouts;
-use crate::{Delivery, Rejection, RequestId, Ticket, Timestamp};
+use crate::{Delivery, Echo, Rejection, RequestId, Ticket, Timestamp};
 
 /// One invocation in flight.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,6 +115,12 @@ impl Invocations {
             },
             None => Err(self.late(request_id)),
         }
+    }
+
+    /// Whether an answer says to be for the attempt that is in flight under its id. Of one to another id nothing is known.
+    pub(super) fn fits(&self, given: Option<RequestId>, echo: Echo) -> bool {
+        let in_flight = given.and_then(|request_id| self.in_flight.get(&request_id));
+        in_flight.is_none_or(|in_flight| echo.fits(in_flight.delivery.invocation.invocation_id))
     }
 
     /// The refusal of an answer to an invocation that is not in flight.

@@ -81,6 +81,8 @@ impl Managed {
                 State::Idle => self.begin_init(reading.now),
                 state @ (State::Init(..) | State::Serving(..) | State::Shutdown(..) | State::Ended) => state,
             },
+            // There is no snapshot.
+            Input::Restore => state,
             Input::Hangup(ticket) => self.hang_up(reading, state, ticket),
             Input::Exited { program, exit } => self.exited(reading, state, program, exit),
             Input::Shutdown(reason) => match state {

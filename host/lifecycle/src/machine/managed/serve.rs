@@ -52,6 +52,8 @@ fn error_type(failure: &Failure) -> Cow<'static, str> {
         Failure::Handler(_)
         | Failure::MidStream(_)
         | Failure::Init(_)
+        | Failure::Restore(_)
+        | Failure::RestoreTimeout
         | Failure::Timeout
         | Failure::RuntimeExit(_)
         | Failure::ExtensionExit { .. }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use lambox_lifecycle::{
-    Answer, Delivery, ExtensionEvent, ExtensionIdentifier, Invocation, Registration, Rejection, RequestId,
-    ShutdownReason, Timestamp,
+    Answer, Delivery, ExtensionEvent, ExtensionIdentifier, Invocation, InvocationId, Registration, Rejection,
+    RequestId, ShutdownReason, Timestamp,
 };
 use uuid::Uuid;
 
@@ -54,6 +54,7 @@ async fn an_invocation_with_everything() {
         invocation.client_context = Some("{\"custom\":{\"x\":\"y\"}}".into());
         invocation.cognito_identity = Some("{\"cognitoIdentityId\":\"a\",\"cognitoIdentityPoolId\":\"b\"}".into());
         invocation.tenant_id = Some("blue".into());
+        invocation.invocation_id = Some(InvocationId::from_uuid(Uuid::from_u128(9)));
     })))
     .await;
     insta::assert_snapshot!(answer, @r#"
@@ -64,6 +65,7 @@ async fn an_invocation_with_everything() {
     lambda-runtime-client-context: {\"custom\":{\"x\":\"y\"}}
     lambda-runtime-cognito-identity: {\"cognitoIdentityId\":\"a\",\"cognitoIdentityPoolId\":\"b\"}
     lambda-runtime-deadline-ms: 1542409706888
+    lambda-runtime-invocation-id: 00000000-0000-0000-0000-000000000009
     lambda-runtime-invoked-function-arn: arn:aws:lambda:us-east-1:123456789012:function:greet:live
     lambda-runtime-trace-id: Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Parent=9a9197af755a6419;Sampled=1
 
@@ -133,6 +135,7 @@ async fn every_other_answer() {
     let mut text = String::new();
     for (name, answer) in [
         ("a call that was taken", Answer::Accepted),
+        ("the end of a restore's wait", Answer::Restored),
         ("a registration", Answer::Registered(registration.clone())),
         (
             "a registration that asked for the account's number",
@@ -166,6 +169,10 @@ async fn every_other_answer() {
     content-type: application/json
 
     {\"status\":\"OK\"}\n
+    # the end of a restore's wait
+    200 OK
+
+
     # a registration
     200 OK
     content-type: application/json
@@ -315,6 +322,84 @@ async fn the_body_of_a_response_can_be_refused_too() {
         assert_eq!(exchange(&script, request(&line, &[], "{}")).await, expected);
         assert_eq!(script.calls().len(), 2);
     }
+}
+
+#[tokio::test]
+async fn a_resource_that_the_environment_does_not_have_is_a_page_that_is_not_there() {
+    let script = Script::new([Err(Rejection::NotFound)]);
+    let answer = exchange(&script, request("GET /2018-06-01/runtime/restore/next", &[], "")).await;
+    let nowhere = exchange(&Script::default(), request("GET /nowhere", &[], "")).await;
+    assert_eq!(answer, nowhere);
+}
+
+#[tokio::test]
+async fn what_tokens_open() {
+    let mut text = String::new();
+    for (path, token) in [
+        ("/2026-01-15/metadata/execution-environment", Some("Bearer a-token")),
+        ("/2026-01-15/metadata/execution-environment", Some("Bearer another")),
+        ("/2026-01-15/metadata/execution-environment", Some("a-token")),
+        ("/2026-01-15/metadata/execution-environment", None),
+        ("/2021-04-23/credentials", Some("a-token")),
+        ("/2021-04-23/credentials", Some("Bearer a-token")),
+        ("/2021-04-23/credentials", None),
+        ("/2021-04-23/credentials", Some("none")),
+    ] {
+        let headers: Vec<_> = token.map(|token| ("authorization", token)).into_iter().collect();
+        let script = Script::default();
+        let answer = exchange(&script, request(&format!("GET {path}"), &headers, "")).await;
+        writeln!(text, "# {path} {}\n{answer}", token.unwrap_or("-")).unwrap();
+        assert!(script.calls().is_empty());
+    }
+    insta::assert_snapshot!(text, @r#"
+    # /2026-01-15/metadata/execution-environment Bearer a-token
+    200 OK
+    cache-control: private, max-age=43200, immutable
+    content-type: application/json
+
+    {\"AvailabilityZoneID\":\"use1-az1\"}
+    # /2026-01-15/metadata/execution-environment Bearer another
+    401 Unauthorized
+    content-type: text/plain; charset=utf-8
+    x-content-type-options: nosniff
+
+    Unauthorized\n
+    # /2026-01-15/metadata/execution-environment a-token
+    401 Unauthorized
+    content-type: text/plain; charset=utf-8
+    x-content-type-options: nosniff
+
+    Unauthorized\n
+    # /2026-01-15/metadata/execution-environment -
+    401 Unauthorized
+    content-type: text/plain; charset=utf-8
+    x-content-type-options: nosniff
+
+    Unauthorized\n
+    # /2021-04-23/credentials a-token
+    200 OK
+    content-type: text/plain; charset=utf-8
+
+    {\"AccessKeyId\":\"id\",\"SecretAccessKey\":\"secret\",\"Token\":\"token\",\"Expiration\":\"2026-01-01T00:00:00Z\"}
+    # /2021-04-23/credentials Bearer a-token
+    404 Not Found
+    content-type: text/plain; charset=utf-8
+    x-content-type-options: nosniff
+
+    cannot get credentials for the provided token\n
+    # /2021-04-23/credentials -
+    404 Not Found
+    content-type: text/plain; charset=utf-8
+    x-content-type-options: nosniff
+
+    cannot get credentials for the provided token\n
+    # /2021-04-23/credentials none
+    404 Not Found
+    content-type: text/plain; charset=utf-8
+    x-content-type-options: nosniff
+
+    404 page not found\n
+    "#);
 }
 
 #[tokio::test]

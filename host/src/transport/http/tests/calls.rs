@@ -155,6 +155,33 @@ const CASES: &[Case] = &[
         body: b"",
     },
     Case {
+        name: "an answer says which attempt it is for",
+        line: "POST /2018-06-01/runtime/invocation/8476a536-e9f4-11e8-9739-2dfe598c3fcd/response",
+        headers: &[("lambda-runtime-invocation-id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd")],
+        body: b"",
+    },
+    Case {
+        name: "an error that says what no attempt is called, and tells X-Ray its cause",
+        line: "POST /2018-06-01/runtime/invocation/8476a536-e9f4-11e8-9739-2dfe598c3fcd/error",
+        headers: &[
+            ("lambda-runtime-invocation-id", "8476A536-E9F4-11E8-9739-2DFE598C3FCD"),
+            ("lambda-runtime-function-xray-error-cause", "{\"paths\":[\"a\"]}"),
+        ],
+        body: b"",
+    },
+    Case {
+        name: "a runtime is ready for its snapshot",
+        line: "GET /2018-06-01/runtime/restore/next",
+        headers: &[],
+        body: b"",
+    },
+    Case {
+        name: "a hook failed",
+        line: "POST /2018-06-01/runtime/restore/error",
+        headers: &[("lambda-runtime-function-error-type", "Runtime.AfterRestoreError")],
+        body: b"{}",
+    },
+    Case {
         name: "an extension says that its initialisation failed",
         line: "POST /2020-01-01/extension/init/error",
         headers: &[
@@ -199,30 +226,30 @@ async fn every_route_hands_over_what_was_sent() {
     # a URI with an authority, as proxies are sent, names the same resource
     1: Runtime(Next)
     # a response without headers is buffered and has no content type
-    1: Runtime(ResponseHead { request_id: Some(8476a536-e9f4-11e8-9739-2dfe598c3fcd), mode: Buffered, content_type: None })
+    1: Runtime(ResponseHead { request_id: Some(8476a536-e9f4-11e8-9739-2dfe598c3fcd), echo: Absent, mode: Buffered, content_type: None })
     2: Runtime(ResponseBody { head: Ticket(1), body: Ok(b"{\"ok\":true}"), failed: None })
     # empty headers are as good as none
-    1: Runtime(ResponseHead { request_id: Some(8476a536-e9f4-11e8-9739-2dfe598c3fcd), mode: Buffered, content_type: None })
+    1: Runtime(ResponseHead { request_id: Some(8476a536-e9f4-11e8-9739-2dfe598c3fcd), echo: Absent, mode: Buffered, content_type: None })
     2: Runtime(ResponseBody { head: Ticket(1), body: Ok(b""), failed: None })
     # a response is streamed where the mode says so exactly
-    1: Runtime(ResponseHead { request_id: Some(8476a536-e9f4-11e8-9739-2dfe598c3fcd), mode: Streaming, content_type: Some("application/vnd.awslambda.http-integration-response") })
+    1: Runtime(ResponseHead { request_id: Some(8476a536-e9f4-11e8-9739-2dfe598c3fcd), echo: Absent, mode: Streaming, content_type: Some("application/vnd.awslambda.http-integration-response") })
     2: Runtime(ResponseBody { head: Ticket(1), body: Ok(b"{}"), failed: None })
     # a response in any other mode is invalid
-    1: Runtime(ResponseHead { request_id: Some(8476a536-e9f4-11e8-9739-2dfe598c3fcd), mode: Invalid, content_type: None })
+    1: Runtime(ResponseHead { request_id: Some(8476a536-e9f4-11e8-9739-2dfe598c3fcd), echo: Absent, mode: Invalid, content_type: None })
     2: Runtime(ResponseBody { head: Ticket(1), body: Ok(b"{}"), failed: None })
     # an empty id is an id that is nobody's
-    1: Runtime(ResponseHead { request_id: None, mode: Buffered, content_type: None })
+    1: Runtime(ResponseHead { request_id: None, echo: Absent, mode: Buffered, content_type: None })
     2: Runtime(ResponseBody { head: Ticket(1), body: Ok(b""), failed: None })
     # an id that is no UUID is nobody's
-    1: Runtime(Error { request_id: None, report: Ok(ErrorReport { error_type: None, content_type: None, body: b"" }) })
+    1: Runtime(Error { request_id: None, echo: Absent, report: Ok(ErrorReport { error_type: None, content_type: None, body: b"", xray_cause: None }) })
     # the id in capital letters is another text
-    1: Runtime(Error { request_id: None, report: Ok(ErrorReport { error_type: None, content_type: None, body: b"" }) })
+    1: Runtime(Error { request_id: None, echo: Absent, report: Ok(ErrorReport { error_type: None, content_type: None, body: b"", xray_cause: None }) })
     # an encoded id, even one that decodes to no UTF-8, is nobody's
-    1: Runtime(Error { request_id: None, report: Ok(ErrorReport { error_type: None, content_type: None, body: b"" }) })
+    1: Runtime(Error { request_id: None, echo: Absent, report: Ok(ErrorReport { error_type: None, content_type: None, body: b"", xray_cause: None }) })
     # an error has its type and its content type as they were sent
-    1: Runtime(Error { request_id: Some(8476a536-e9f4-11e8-9739-2dfe598c3fcd), report: Ok(ErrorReport { error_type: Some("my.own type"), content_type: Some("application/vnd.aws.lambda.error.cause+json"), body: b"not JSON" }) })
+    1: Runtime(Error { request_id: Some(8476a536-e9f4-11e8-9739-2dfe598c3fcd), echo: Absent, report: Ok(ErrorReport { error_type: Some("my.own type"), content_type: Some("application/vnd.aws.lambda.error.cause+json"), body: b"not JSON", xray_cause: None }) })
     # an error needs no headers
-    1: Runtime(InitError { report: Ok(ErrorReport { error_type: None, content_type: None, body: b"{}" }) })
+    1: Runtime(InitError { report: Ok(ErrorReport { error_type: None, content_type: None, body: b"{}", xray_cause: None }) })
     # an extension registers with its name, events and features
     1: Extension(Register { name: Some("probe.sh"), body: Ok(RegisterBody { events: ["INVOKE", "whatever"], has_configuration_keys: false }), wants_account_id: true, identifier: 00000000-0000-0000-0000-000000000001 })
     # a registration without name, without events; features are matched exactly
@@ -239,10 +266,19 @@ async fn every_route_hands_over_what_was_sent() {
     1: Extension(Next { identifier: Malformed })
     # an identifier, read in any form of a UUID
     1: Extension(Next { identifier: Uuid(8476a536-e9f4-11e8-9739-2dfe598c3fcd) })
+    # an answer says which attempt it is for
+    1: Runtime(ResponseHead { request_id: Some(8476a536-e9f4-11e8-9739-2dfe598c3fcd), echo: Id(8476a536-e9f4-11e8-9739-2dfe598c3fcd), mode: Buffered, content_type: None })
+    2: Runtime(ResponseBody { head: Ticket(1), body: Ok(b""), failed: None })
+    # an error that says what no attempt is called, and tells X-Ray its cause
+    1: Runtime(Error { request_id: Some(8476a536-e9f4-11e8-9739-2dfe598c3fcd), echo: Malformed, report: Ok(ErrorReport { error_type: None, content_type: None, body: b"", xray_cause: Some("{\"paths\":[\"a\"]}") }) })
+    # a runtime is ready for its snapshot
+    1: Runtime(RestoreNext)
+    # a hook failed
+    1: Runtime(RestoreError { report: Ok(ErrorReport { error_type: Some("Runtime.AfterRestoreError"), content_type: None, body: b"{}", xray_cause: None }) })
     # an extension says that its initialisation failed
-    1: Extension(InitError { identifier: Uuid(8476a536-e9f4-11e8-9739-2dfe598c3fcd), report: Ok(ErrorReport { error_type: Some("Extension.NoConfig"), content_type: None, body: b"{\"errorMessage\":\"none\"}" }) })
+    1: Extension(InitError { identifier: Uuid(8476a536-e9f4-11e8-9739-2dfe598c3fcd), report: Ok(ErrorReport { error_type: Some("Extension.NoConfig"), content_type: None, body: b"{\"errorMessage\":\"none\"}", xray_cause: None }) })
     # an extension says that it will exit
-    1: Extension(ExitError { identifier: Missing, report: Ok(ErrorReport { error_type: None, content_type: None, body: b"" }) })
+    1: Extension(ExitError { identifier: Missing, report: Ok(ErrorReport { error_type: None, content_type: None, body: b"", xray_cause: None }) })
     "#);
 }
 
@@ -266,6 +302,10 @@ const ROUTES: &[(&str, &str)] = &[
     ),
     ("POST", "/2018-06-01/runtime/invocation//error"),
     ("POST", "/2018-06-01/runtime/init/error"),
+    ("GET", "/2018-06-01/runtime/restore/next"),
+    ("POST", "/2018-06-01/runtime/restore/error"),
+    ("GET", "/2021-04-23/credentials"),
+    ("GET", "/2026-01-15/metadata/execution-environment"),
     ("POST", "/2020-01-01/extension/register"),
     ("GET", "/2020-01-01/extension/event/next"),
     ("POST", "/2020-01-01/extension/init/error"),
@@ -309,10 +349,6 @@ async fn any_other_path_is_404_and_reaches_nobody() {
         "/2018-06-01/runtime/invocation/a/Response",
         "/2018-06-01/runtime/invocation/a/response/",
         "/2018-06-01/runtime/invocation/response",
-        // Only for environments that are restored from a snapshot.
-        "/2018-06-01/runtime/restore/next",
-        "/2018-06-01/runtime/restore/error",
-        "/2021-04-23/credentials",
         "/2018-06-01/extension/register",
         "/2020-01-01/runtime/invocation/next",
         "/2020-01-01/extension/register/x",

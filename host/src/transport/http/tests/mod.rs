@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::Apis;
-use crate::transport::Api;
+use crate::transport::{Api, IssuedCredentials, Metadata, NoCredentials};
 
 /// An environment that answers what it is told to, in that order, and remembers what it was asked. Without an answer
 /// left it lets the caller wait.
@@ -72,6 +72,30 @@ impl Api for Script {
         let mut state = self.0.lock();
         state.uuids += 1;
         Uuid::from_u128(state.uuids)
+    }
+
+    fn availability_zone_id(&self) -> Arc<str> {
+        "use1-az1".into()
+    }
+
+    fn metadata(&self, token: Option<&str>) -> Option<Metadata> {
+        (token == Some("a-token")).then(|| Metadata {
+            availability_zone_id: self.availability_zone_id(),
+            max_age: std::time::Duration::from_hours(12),
+        })
+    }
+
+    fn credentials(&self, token: Option<&str>) -> Result<IssuedCredentials, NoCredentials> {
+        match token {
+            Some("a-token") => Ok(IssuedCredentials {
+                access_key_id: "id".into(),
+                secret_access_key: "secret".into(),
+                session_token: "token".into(),
+                expiration: lambox_lifecycle::Timestamp::from_epoch_ms(1_767_225_600_000),
+            }),
+            Some("none") => Err(NoCredentials::NotFound),
+            Some(_) | None => Err(NoCredentials::WrongToken),
+        }
     }
 
     async fn call(&self, ticket: Ticket, call: Call) -> Result<Answer, Rejection> {

@@ -183,6 +183,7 @@ fn failed(error_type: Option<&str>, body: &'static str) -> ErrorReport {
         error_type: error_type.map(Into::into),
         content_type: None,
         body: body.into(),
+        xray_cause: None,
     }
 }
 
