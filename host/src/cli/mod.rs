@@ -2,6 +2,7 @@
 
 mod builtin;
 mod exit_code;
+mod function;
 mod invoke;
 mod payload;
 mod terminal;
