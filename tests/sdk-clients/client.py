@@ -56,6 +56,9 @@ assert (status, code) == (400, "InvalidRequestContentException")
 answer = aws.invoke(FunctionName="hello", InvocationType="DryRun")
 assert answer["StatusCode"] == 204 and answer["Payload"].read() == b"", answer
 
+# There is no queue for events, and none is lost.
+assert refusal(aws.invoke, FunctionName="hello", InvocationType="Event")[:2] == (501, "NotImplementedException")
+
 # Refusals, each as the exception that the SDK knows.
 for arguments, status, code in [
     ({"FunctionName": "nobody"}, 404, "ResourceNotFoundException"),

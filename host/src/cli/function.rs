@@ -138,6 +138,15 @@ impl FunctionPlan {
         }
     }
 
+    /// How many sandboxes it takes where so many invocations are served at once: an environment for each, or one for all.
+    pub(super) fn sandboxes(&self, at_once: u32) -> u32 {
+        let extensions = u32::try_from(self.extensions.len()).unwrap_or(u32::MAX);
+        match self.max_concurrency {
+            Some(workers) => extensions.saturating_add(workers.get().into()),
+            None => extensions.saturating_add(1).saturating_mul(at_once),
+        }
+    }
+
     /// The function, loaded; what is left to say is who reads its log.
     pub(super) fn builder(&self, simulator: &Simulator) -> Result<FunctionBuilder, FunctionError> {
         let runtime = match &self.source {

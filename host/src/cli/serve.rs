@@ -15,6 +15,9 @@ use super::terminal::{self, StderrLog};
 /// The port of the front door.
 const PORT: u16 = 9000;
 
+/// How many invocations are served at once, which there has to be room for.
+const AT_ONCE: u32 = 1_000;
+
 /// Serve functions to clients of the service's API
 ///
 /// Point an AWS SDK or the AWS CLI at the address that is printed, by `AWS_ENDPOINT_URL_LAMBDA` or `--endpoint-url`, with
@@ -64,8 +67,7 @@ fn examples() -> String {
   lambox serve hello.wasm orders.wasm            two functions, `hello` and `orders`
   lambox serve hello.wasm --port 0               on a free port, which is printed
   lambox serve app.wasm --invoke-mode response-stream --cors http://localhost:5173
-  aws lambda invoke --endpoint-url http://127.0.0.1:9000 --function-name hello \\
-      --cli-binary-format raw-in-base64-out --payload '{\"name\":\"Ada\"}' /dev/stdout
+  aws lambda invoke --endpoint-url http://127.0.0.1:9000 --function-name hello --payload fileb://event.json /dev/stdout
   curl http://127.0.0.1:9000/lambda-url/hello/"
         .to_owned()
 }
@@ -184,7 +186,10 @@ impl Plan {
     }
 
     fn door(&self) -> Result<FrontDoor, Error> {
-        let simulator = Simulator::builder().build()?;
+        let sandboxes = self.functions.iter().map(|function| function.sandboxes(AT_ONCE)).max();
+        let simulator = Simulator::builder()
+            .max_sandboxes(sandboxes.unwrap_or(AT_ONCE))
+            .build()?;
         let log = (!self.quiet).then(|| Arc::new(StderrLog::new()));
         let mut door = FrontDoor::builder().other_urls(self.url.clone());
         for function in &self.functions {
@@ -268,5 +273,93 @@ impl Stop {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending().await
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    fn plan(arguments: &[&str]) -> Plan {
+        let line = Line::try_parse_from(["serve"].iter().chain(arguments)).expect("the arguments are fine");
+        line.arguments.into()
+    }
+
+    fn names(plan: &Plan) -> Vec<&str> {
+        plan.functions.iter().map(|function| function.name.as_str()).collect()
+    }
+
+    #[test]
+    fn nothing_given_is_the_built_in_function_on_the_usual_port() {
+        let plan = plan(&[]);
+        assert_eq!(names(&plan), ["hello"]);
+        assert_eq!(plan.address.to_string(), "127.0.0.1:9000");
+        assert_eq!(
+            (plan.url, plan.reserved_concurrency, plan.quiet),
+            (FunctionUrl::default(), None, false)
+        );
+    }
+
+    #[test]
+    fn what_is_said_of_a_function_is_said_of_all() {
+        let plan = plan(&[
+            "a.wasm",
+            "b/c.wasm",
+            "-e",
+            "TABLE=users",
+            "-x",
+            "e.wasm",
+            "--reserved-concurrency",
+            "2",
+        ]);
+        assert_eq!(names(&plan), ["a", "c"]);
+        for function in &plan.functions {
+            assert_eq!((function.variables.len(), function.extensions.len()), (1, 1));
+            assert_eq!(function.sandboxes(AT_ONCE), 2_000, "each environment has two programs");
+        }
+        assert_eq!(plan.reserved_concurrency, Some(2));
+    }
+
+    #[test]
+    fn urls_are_set_up_for_all_functions() {
+        let plan = plan(&[
+            "--invoke-mode",
+            "response-stream",
+            "--cors",
+            "https://a.example",
+            "--cors",
+            "https://b.example",
+        ]);
+        assert_eq!(plan.url.invoke_mode, InvokeMode::ResponseStream);
+        let cors = plan.url.cors.expect("it is asked for");
+        assert_eq!(cors.allow_origins, ["https://a.example", "https://b.example"]);
+        assert_eq!(
+            (cors.allow_methods, cors.allow_headers),
+            (vec!["*".to_owned()], vec!["*".to_owned()])
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_refused_before_it_is_loaded() {
+        for (arguments, told) in [
+            (&["a.wasm", "b/a.wasm"][..], "two functions are named `a`"),
+            (&["--address", "0.0.0.0"], "on loopback only, not on 0.0.0.0"),
+            (&["--address", "192.0.2.1"], "on loopback only"),
+        ] {
+            let error = plan(arguments).check().expect_err(told);
+            assert_eq!(error.exit_code(), exit_code::USAGE);
+            assert!(error.to_string().contains(told), "{error}");
+        }
+        plan(&["--address", "::1", "--port", "0"])
+            .check()
+            .expect("it is a loopback's");
     }
 }
