@@ -6,6 +6,7 @@ mod clock;
 mod engine;
 mod environment;
 mod files;
+mod frontdoor;
 mod function;
 mod http_prelude;
 mod log;
@@ -21,6 +22,7 @@ pub use environment::{
     RUNTIME_API_PORT, ResponseStream, StreamEnd, StreamHead, Tmp,
 };
 pub use files::{MAX_PACKAGE_BYTES, MAX_PACKAGE_FILES, Package, PackageError};
+pub use frontdoor::{Cors, FrontDoor, FrontDoorBuilder, FrontDoorListener, FunctionUrl, InvokeMode};
 pub use function::{
     Component, EphemeralStorageSize, EphemeralStorageSizeError, Function, FunctionBuilder,
     FunctionError as ConfigurationError, FunctionTimeout, FunctionTimeoutError, MaxConcurrency, MaxConcurrencyError,

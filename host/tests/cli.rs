@@ -674,7 +674,9 @@ fn a_stream_is_written_while_the_function_still_works() {
 fn the_help_names_every_status() {
     let help = lambox(&["invoke", "--help"]);
     assert_eq!(help.status, Some(0));
-    for status in ["   0  ", "   1  ", "   2  ", "   3  ", "   4  ", "   5  ", "  70  "] {
+    for status in [
+        "    0  ", "    1  ", "    2  ", "    3  ", "    4  ", "    5  ", "   70  ", "  130  ",
+    ] {
         assert!(help.stdout.contains(status), "{status} is not in {}", help.stdout);
     }
     assert_eq!(lambox(&[]).status, Some(2));
@@ -736,4 +738,189 @@ fn panicking(line: &str) -> Vec<u8> {
         section(11, &data),
     ]
     .concat()
+}
+
+/// `lambox serve` on a free port.
+struct Server {
+    child: std::process::Child,
+    address: String,
+    stdout: std::io::BufReader<std::process::ChildStdout>,
+    stderr: mpsc::Receiver<String>,
+}
+
+impl Server {
+    fn start(arguments: &[&str]) -> Self {
+        use std::io::{BufRead as _, BufReader};
+
+        let mut child = Command::new(env!("CARGO_BIN_EXE_lambox"))
+            .args(["serve", "--port", "0"])
+            .args(arguments)
+            .current_dir(root())
+            .env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"))
+            .env_remove("LAMBOX_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary was built");
+        let stderr = child.stderr.take().expect("it is a pipe");
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let stdout = BufReader::new(child.stdout.take().expect("it is a pipe"));
+        let mut server = Self {
+            child,
+            address: String::new(),
+            stdout,
+            stderr: lines,
+        };
+        let first = server.line();
+        server.address = first.replace("listening on http://", "");
+        assert_ne!(server.address, first);
+        server
+    }
+
+    /// The next line of standard output.
+    fn line(&mut self) -> String {
+        use std::io::BufRead as _;
+
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("it is a pipe");
+        line.trim_end().to_owned()
+    }
+
+    /// Sends a request and gives the answer, head and body.
+    fn request(&self, method: &str, path: &str, body: &str) -> String {
+        let mut stream = std::net::TcpStream::connect(&self.address).expect("it listens");
+        stream.set_read_timeout(Some(LIMIT)).expect("a timeout can be set");
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nhost: lambda\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        answer
+    }
+
+    fn interrupt(&self) {
+        let sent = Command::new("kill")
+            .args(["-INT", &self.child.id().to_string()])
+            .status();
+        assert!(sent.expect("there is a kill").success());
+    }
+
+    /// Waits for a line of standard error.
+    fn wait_for(&self, part: &str) -> String {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self
+                .stderr
+                .recv_timeout(left)
+                .unwrap_or_else(|_| panic!("{part:?} is not told"));
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    fn status(mut self) -> Option<i32> {
+        let deadline = Instant::now() + LIMIT;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().expect("it can be waited for") {
+                return status.code();
+            }
+            thread::yield_now();
+        }
+        panic!("it does not end");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const INVOKE_HELLO: &str = "/2015-03-31/functions/hello/invocations";
+
+#[test]
+fn without_a_component_the_built_in_function_is_served() {
+    let mut server = Server::start(&[]);
+    assert_eq!(
+        server.line(),
+        format!("  hello: http://{}/lambda-url/hello/", server.address)
+    );
+    let answer = server.request("POST", INVOKE_HELLO, r#"{"name":"Ada"}"#);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n{\"message\":\"Hello, Ada!\"}"), "{answer}");
+    server.wait_for("REPORT RequestId: ");
+    server.interrupt();
+    assert_eq!(server.status(), Some(0));
+}
+
+#[test]
+fn several_functions_are_served_each_under_its_files_name() {
+    let mut server = Server::start(&[SDK, HANDLER, "--quiet", "-e", "GREETING=Hi"]);
+    let lines = [server.line(), server.line()];
+    let url = |name| format!("  {name}: http://{}/lambda-url/{name}/", server.address);
+    assert_eq!(lines, [url("hello-sdk"), url("hello-handler")]);
+    let answer = server.request("GET", "/2015-03-31/functions/hello-handler/configuration", "");
+    assert!(
+        answer.contains(r#""Environment":{"Variables":{"GREETING":"Hi"}}"#),
+        "{answer}"
+    );
+    server.interrupt();
+    assert_eq!(server.status(), Some(0));
+}
+
+#[test]
+fn an_interrupt_shuts_environments_down_by_the_rules_and_a_second_ends_at_once() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let extension = folder.path().join("ext-slow.wasm");
+    fs::copy(root().join(GUESTS), &extension).expect("it can be copied");
+    let extension = extension.to_str().expect("a path");
+
+    let server = Server::start(&["-x", extension]);
+    server.request("POST", INVOKE_HELLO, r#"{"name":"Ada"}"#);
+    server.interrupt();
+    server.wait_for("ext-slow SHUTDOWN spindown ");
+    assert_eq!(server.status(), Some(0));
+
+    let server = Server::start(&["-x", extension, "-e", "EXT_SHUTDOWN_DELAY_MS=3600000"]);
+    server.request("POST", INVOKE_HELLO, r#"{"name":"Ada"}"#);
+    server.interrupt();
+    server.wait_for("ext-slow SHUTDOWN spindown ");
+    server.interrupt();
+    assert_eq!(server.status(), Some(130));
+}
+
+#[test]
+fn what_cannot_be_served_is_told() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = taken.local_addr().expect("it has one").port().to_string();
+    let same = lambox(&["serve", SDK, SDK]);
+    let missing = lambox(&["serve", "none.wasm"]);
+    let port = lambox(&["serve", "--port", &port]);
+    let outside = lambox(&["serve", "--port", "0", "--address", "0.0.0.0"]);
+    for (ended, status, told) in [
+        (same, 2, "two functions are named `hello-sdk`"),
+        (missing, 3, "there is no file `none.wasm`"),
+        (port, 70, "`--port` chooses another"),
+        (outside, 2, "served on loopback only"),
+    ] {
+        assert_eq!(
+            (ended.status, ended.stdout.as_str()),
+            (Some(status), ""),
+            "{}",
+            ended.stderr
+        );
+        assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    }
 }

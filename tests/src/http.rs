@@ -38,6 +38,14 @@ impl Reply {
     }
 }
 
+impl Reply {
+    /// The values of a header that comes several times.
+    pub fn headers(&self, name: &str) -> Vec<&str> {
+        let value = |line| str::strip_prefix(line, name)?.strip_prefix(": ");
+        self.head.lines().filter_map(value).collect()
+    }
+}
+
 impl Connection {
     /// Connects.
     ///
@@ -123,5 +131,21 @@ impl Connection {
                 return reply;
             }
         }
+    }
+
+    /// Reads until `wanted` is among what has come, and gives all of that: for answers that come piece by piece.
+    ///
+    /// # Panics
+    ///
+    /// Where the connection is closed before.
+    pub async fn receive_until(&mut self, wanted: &[u8]) -> Vec<u8> {
+        let mut received = Vec::new();
+        while !received.windows(wanted.len()).any(|window| window == wanted) {
+            let count = within(self.0.read_buf(&mut received))
+                .await
+                .expect("the connection is open");
+            assert!(count > 0, "it is closed: {}", String::from_utf8_lossy(&received));
+        }
+        received
     }
 }

@@ -18,9 +18,11 @@ pub(crate) const TIMEOUT: u8 = 4;
 pub(crate) const OUT_OF_MEMORY: u8 = 5;
 /// Lambox itself failed, or the machine it runs on.
 pub(crate) const INTERNAL: u8 = 70;
+/// `serve` was told twice to stop, and did before every environment was shut down. The shell's status for Ctrl-C.
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// All of them with what they mean, for the help.
-const TABLE: [(u8, &str); 7] = [
+const TABLE: [(u8, &str); 8] = [
     (SUCCESS, "every invocation succeeded"),
     (
         FUNCTION_ERROR,
@@ -34,6 +36,7 @@ const TABLE: [(u8, &str); 7] = [
     (TIMEOUT, "the function ran into its timeout"),
     (OUT_OF_MEMORY, "the function ran out of memory"),
     (INTERNAL, "Lambox or the machine failed"),
+    (INTERRUPTED, "`serve` was told twice to stop, and did at once"),
 ];
 
 /// The section of the help that lists them.
@@ -41,7 +44,7 @@ pub(crate) fn help() -> String {
     let mut text = "Exit status:".to_owned();
     for (code, meaning) in TABLE {
         // Writing to a string does not fail.
-        let _ = write!(text, "\n  {code:>2}  {meaning}");
+        let _ = write!(text, "\n  {code:>3}  {meaning}");
     }
     text
 }
@@ -67,6 +70,6 @@ mod tests {
     fn the_help_lists_each_status_once() {
         let mut codes = TABLE.map(|(code, _)| code).to_vec();
         codes.dedup();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 70]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 70, 130]);
     }
 }

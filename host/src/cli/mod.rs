@@ -2,8 +2,10 @@
 
 mod builtin;
 mod exit_code;
+mod function;
 mod invoke;
 mod payload;
+mod serve;
 mod terminal;
 
 use std::process::ExitCode;
@@ -26,6 +28,7 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Invoke(invoke::Arguments),
+    Serve(serve::Arguments),
 }
 
 /// Why a command could not be carried out.
@@ -35,6 +38,8 @@ pub(crate) enum Error {
     LogFilter(#[source] tracing_subscriber::filter::ParseError),
     #[error(transparent)]
     Invoke(#[from] invoke::Error),
+    #[error(transparent)]
+    Serve(#[from] serve::Error),
 }
 
 impl Error {
@@ -43,6 +48,7 @@ impl Error {
         ExitCode::from(match self {
             Self::LogFilter(_) => exit_code::USAGE,
             Self::Invoke(error) => error.exit_code(),
+            Self::Serve(error) => error.exit_code(),
         })
     }
 }
@@ -54,6 +60,7 @@ pub(crate) fn run() -> Result<ExitCode, Error> {
     start_tracing()?;
     let code = match command_line.command {
         Command::Invoke(arguments) => invoke::run(arguments)?,
+        Command::Serve(arguments) => serve::run(arguments)?,
     };
     Ok(ExitCode::from(code))
 }

@@ -47,6 +47,13 @@ pub(crate) fn tell(sentence: &str) {
     let _ = writeln!(io::stderr(), "lambox: {}", harmless(&sentence));
 }
 
+/// Writes a line of Lambox's own to standard output.
+pub(crate) fn write_line(line: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{}", harmless(line))?;
+    stdout.flush()
+}
+
 /// Writes a payload to standard output, as a line: its bytes, and a newline where it does not end in one.
 pub(crate) fn write_payload(payload: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();

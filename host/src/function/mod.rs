@@ -624,6 +624,8 @@ impl FunctionBuilder {
         Ok(Function {
             simulator: self.simulator,
             plan: Arc::new(plan),
+            own_variables: Arc::new(self.variables),
+            ephemeral_storage_size: self.ephemeral_storage_size,
         })
     }
 }
@@ -688,6 +690,8 @@ fn check_extensions(extensions: &[(String, Code)]) -> Result<(), FunctionError> 
 pub struct Function {
     simulator: Simulator,
     plan: Arc<Plan>,
+    own_variables: Arc<BTreeMap<String, String>>,
+    ephemeral_storage_size: EphemeralStorageSize,
 }
 
 impl Function {
@@ -704,5 +708,15 @@ impl Function {
     /// The configuration by which the rules work.
     pub fn config(&self) -> &Config {
         &self.plan.config
+    }
+
+    /// The environment variables of its own configuration.
+    pub(crate) fn own_variables(&self) -> &BTreeMap<String, String> {
+        &self.own_variables
+    }
+
+    /// How much `/tmp` holds.
+    pub(crate) fn ephemeral_storage_size(&self) -> EphemeralStorageSize {
+        self.ephemeral_storage_size
     }
 }

@@ -42,6 +42,7 @@ pub const COMPONENTS: &[Component] = &[
         folder: "examples/hello-sdk",
         target: "wasm32-wasip1",
     },
+    component("http-handler", "examples/http-handler"),
     component("lambox-test-guests", "tests/guests"),
     Component {
         name: "lambox-test-guests.p1",
@@ -97,6 +98,7 @@ pub const GUESTS: &[Guest] = &[
     alone("hello-handler", Kind::Handler),
     alone("hello-sdk", Kind::Function),
     alone("hello-sdk.p1", Kind::Function),
+    alone("http-handler", Kind::Function),
     alone("meet", Kind::Function),
     alone("streaming", Kind::Function),
     alone("streaming-sdk", Kind::Function),

@@ -9,6 +9,7 @@ const SCENARIOS: &str = concat!(
     include_str!("extensions.rs"),
     include_str!("failures.rs"),
     include_str!("files.rs"),
+    include_str!("front_door.rs"),
     include_str!("frozen.rs"),
     include_str!("isolation.rs"),
     include_str!("logs.rs"),

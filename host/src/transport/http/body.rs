@@ -19,7 +19,7 @@ const MAX_DRAINED_BYTES: u64 = 64 * 1024 * 1024;
 const MAX_RESERVED_BYTES: usize = 256 * 1024;
 
 /// The body of a request.
-pub(super) struct RequestBody<'a, B> {
+pub(crate) struct RequestBody<'a, B> {
     body: Pin<&'a mut B>,
     /// Whether it can be left unread because the sender waits for a word before sending it.
     held_back: bool,
@@ -28,7 +28,7 @@ pub(super) struct RequestBody<'a, B> {
 
 impl<'a, B: Body<Data = Bytes>> RequestBody<'a, B> {
     /// The body that came with these headers, not read yet.
-    pub(super) fn new(headers: &HeaderMap, body: Pin<&'a mut B>) -> Self {
+    pub(crate) fn new(headers: &HeaderMap, body: Pin<&'a mut B>) -> Self {
         let held_back = headers
             .get(header::EXPECT)
             .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
@@ -45,7 +45,7 @@ impl<'a, B: Body<Data = Bytes>> RequestBody<'a, B> {
     ///
     /// [`BodyError::TooLarge`] as soon as it is known to be over `limit` bytes, with the rest unread;
     /// [`BodyError::Truncated`] where it ends before its end.
-    pub(super) async fn collect(&mut self, limit: usize) -> Result<Bytes, BodyError> {
+    pub(crate) async fn collect(&mut self, limit: usize) -> Result<Bytes, BodyError> {
         if !usize::try_from(self.body.size_hint().lower()).is_ok_and(|length| length <= limit) {
             return Err(BodyError::TooLarge);
         }
@@ -75,7 +75,7 @@ impl<'a, B: Body<Data = Bytes>> RequestBody<'a, B> {
 
     /// Reads on without keeping anything, so that the sender comes to see the answer. Tells whether it came to the end:
     /// if not, nothing more can be read from the connection.
-    pub(super) async fn drain(mut self) -> bool {
+    pub(crate) async fn drain(mut self) -> bool {
         let mut left = MAX_DRAINED_BYTES;
         while !self.body.is_end_stream() {
             if self.held_back || self.body.size_hint().lower() > left {

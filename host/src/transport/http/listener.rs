@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -37,9 +37,26 @@ pub(crate) struct RealListener {
 ///
 /// Those of binding the address.
 pub(crate) async fn listen<A: Api>(addr: SocketAddr, apis: Apis<A>) -> io::Result<RealListener> {
+    listen_with(addr, move |stream, _| serve_connection(stream, apis.clone())).await
+}
+
+/// Listens at `addr`, and serves each connection, whose client is told, with what `serve` makes.
+///
+/// Has to be called within a tokio runtime.
+///
+/// # Errors
+///
+/// Those of binding the address.
+pub(crate) async fn listen_with<F>(
+    addr: SocketAddr,
+    serve: impl Fn(TcpStream, SocketAddr) -> F + Send + 'static,
+) -> io::Result<RealListener>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let listener = TcpListener::bind(addr).await?;
     let local_addr = listener.local_addr()?;
-    let accept = tokio::spawn(accept(listener, apis)).abort_handle();
+    let accept = tokio::spawn(accept(listener, serve)).abort_handle();
     Ok(RealListener { local_addr, accept })
 }
 
@@ -57,7 +74,10 @@ impl Drop for RealListener {
     }
 }
 
-async fn accept<A: Api>(listener: TcpListener, apis: Apis<A>) {
+async fn accept<F>(listener: TcpListener, serve: impl Fn(TcpStream, SocketAddr) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     loop {
@@ -72,9 +92,9 @@ async fn accept<A: Api>(listener: TcpListener, apis: Apis<A>) {
                     // It is slower then, and no less right.
                     tracing::debug!(%error, %peer, "TCP_NODELAY cannot be set");
                 }
-                let apis = apis.clone();
+                let served = serve(stream, peer);
                 connections.spawn(async move {
-                    serve_connection(stream, apis).await;
+                    served.await;
                     drop(permit);
                 });
             }

@@ -14,6 +14,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use body::RequestBody;
 pub(crate) use connection::serve_connection;
-pub(crate) use listener::{RealListener, listen};
+pub(crate) use listener::{RealListener, listen, listen_with};
 pub(crate) use service::{Apis, router};

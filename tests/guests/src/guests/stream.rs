@@ -5,6 +5,8 @@
 //! `{"call":"next"}` (or `error`, `response`, `stream`), made while the response is open; `{"sleep":true}`, `{"spin":true}`,
 //! `{"exit":status}`, `{"trap":true}`; `{"fail":"type","body":"text"}`, `{"abort":true}`. What has no such end is finished.
 //!
+//! `STREAM_EVENT` takes the event's place where it is set.
+//!
 //! Event `{"told":true}`: answer `{"told":[...]}`, what each call and the stream as a whole were told since: null where it
 //! was taken, or `{"errorType","errorMessage"}`.
 
@@ -22,7 +24,8 @@ pub(crate) fn main() -> Result<(), Refused> {
     let mut heard = Vec::new();
     loop {
         let invocation = client.next()?;
-        let event = invocation.event();
+        let fixed = std::env::var("STREAM_EVENT").ok();
+        let event = fixed.map_or_else(|| invocation.event(), |text| text.parse().expect("it is JSON"));
         if event["told"] == true {
             let answer = json!({ "told": std::mem::take(&mut heard) }).to_string();
             client.respond(&invocation.request_id, answer.as_bytes(), None)?;

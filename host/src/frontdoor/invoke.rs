@@ -1,0 +1,203 @@
+//! `Invoke` and the older `InvokeAsync`.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName};
+use http::{HeaderValue, StatusCode};
+use http_body::Body;
+use lambox_lifecycle::{BodyError, Outcome};
+
+use super::error::{ApiError, Exception};
+use super::functions::{Refusal, Version};
+use super::reply::{JSON, Reply};
+use super::request::{self, InvocationType, Parameters};
+use super::{Called, FrontDoor, trace};
+use crate::environment::{InvokeRequest, MAX_PAYLOAD_BYTES};
+use crate::transport::http::RequestBody;
+
+pub(super) const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
+const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
+const LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
+pub(super) const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
+
+/// The largest event of an asynchronous invocation: 1 MiB.
+///
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
+const MAX_EVENT_BYTES: usize = 1 << 20;
+
+/// The largest event of `InvokeAsync`: 256 KiB, as it was for all before.
+///
+/// Source: observed.
+const MAX_OLD_EVENT_BYTES: usize = 256 << 10;
+
+/// What a function's error is called. `Handled` is of the past.
+///
+/// Source: observed.
+const UNHANDLED: HeaderValue = HeaderValue::from_static("Unhandled");
+
+impl FrontDoor {
+    /// Answers `Invoke`.
+    pub(super) async fn invoke<B>(
+        &self,
+        name: &str,
+        called: Called<'_>,
+        body: &mut RequestBody<'_, B>,
+    ) -> Result<Reply, ApiError>
+    where
+        B: Body<Data = Bytes>,
+    {
+        let parameters = Parameters::of_invoke(&called.head.headers)?;
+        let version = self.find(name, called.head.uri.query())?;
+        check_tenant(&parameters)?;
+        let body = collect(body).await?;
+        match parameters.invocation_type {
+            InvocationType::RequestResponse => {
+                let event = request::event(body)?;
+                self.invoke_and_wait(&version, event, parameters, called).await
+            }
+            InvocationType::DryRun => {
+                request::event(body)?;
+                let mut reply = Reply::whole(StatusCode::NO_CONTENT, Bytes::new());
+                reply.headers_mut().extend(executed(&version));
+                Ok(reply)
+            }
+            InvocationType::Event => {
+                check_event(body.len(), MAX_EVENT_BYTES, Exception::RequestTooLarge)?;
+                request::event(body)?;
+                Err(no_queue())
+            }
+        }
+    }
+
+    /// Answers `InvokeAsync`.
+    pub(super) async fn invoke_async<B>(
+        &self,
+        name: &str,
+        called: Called<'_>,
+        body: &mut RequestBody<'_, B>,
+    ) -> Result<Reply, ApiError>
+    where
+        B: Body<Data = Bytes>,
+    {
+        self.find(name, called.head.uri.query())?;
+        let body = collect(body).await?;
+        check_event(body.len(), MAX_OLD_EVENT_BYTES, Exception::RequestEntityTooLarge)?;
+        request::event(body)?;
+        Err(no_queue())
+    }
+
+    async fn invoke_and_wait(
+        &self,
+        version: &Version,
+        event: Bytes,
+        parameters: Parameters,
+        called: Called<'_>,
+    ) -> Result<Reply, ApiError> {
+        let wants_log = parameters.log_tail;
+        let (request, trace) = self.invocation(version, event, parameters, called);
+        let mut pending = self.inner.functions.invoke(version, request)?;
+        let (outcome, log) = if wants_log {
+            // The report is the log's end, so that the invocation has to be over.
+            let result = pending.await.map_err(Refusal::from)?;
+            (result.outcome().clone(), Some(result.log_tail_base64()))
+        } else {
+            (pending.response().await.map_err(Refusal::from)?, None)
+        };
+        let mut reply = answer(&outcome);
+        let headers = reply.headers_mut();
+        headers.extend(executed(version));
+        headers.extend([(TRACE_ID, trace)]);
+        headers.extend(
+            log.and_then(|log| HeaderValue::try_from(log).ok())
+                .map(|log| (LOG_RESULT, log)),
+        );
+        Ok(reply)
+    }
+
+    /// An invocation with all that belongs to it, and its trace for its caller.
+    pub(super) fn invocation(
+        &self,
+        version: &Version,
+        event: Bytes,
+        parameters: Parameters,
+        called: Called<'_>,
+    ) -> (InvokeRequest, HeaderValue) {
+        let name = &version.function.config().function_name;
+        let trace = trace::header(called.head.headers.get(TRACE_ID), name, self.now_seconds());
+        let mut request = InvokeRequest::new(event)
+            .request_id(called.request_id)
+            .trace_id(trace.clone())
+            .invoked_function_arn(version.arn.clone());
+        if let Some(client_context) = parameters.client_context {
+            request = request.client_context(client_context);
+        }
+        let trace = HeaderValue::from_str(&trace).expect("what was a header's value, and digits");
+        (request, trace)
+    }
+}
+
+/// The answer of a function: also its error is a success of the call.
+fn answer(outcome: &Outcome) -> Reply {
+    let mut reply = Reply::whole(StatusCode::OK, outcome.payload.clone());
+    let headers = reply.headers_mut();
+    let content_type = outcome
+        .content_type
+        .as_deref()
+        .and_then(|text| HeaderValue::from_str(text).ok());
+    headers.insert(CONTENT_TYPE, content_type.unwrap_or(JSON));
+    if outcome.error.is_some() {
+        headers.insert(FUNCTION_ERROR, UNHANDLED);
+    }
+    reply
+}
+
+/// The header that says which version it was.
+pub(super) fn executed(version: &Version) -> Option<(HeaderName, HeaderValue)> {
+    let version = &version.function.config().function_version;
+    if &**version == "$LATEST" {
+        return Some((EXECUTED_VERSION, HeaderValue::from_static("$LATEST")));
+    }
+    Some((EXECUTED_VERSION, HeaderValue::from_str(version).ok()?))
+}
+
+/// The whole body of a request, within what the service takes.
+pub(super) async fn collect<B>(body: &mut RequestBody<'_, B>) -> Result<Bytes, ApiError>
+where
+    B: Body<Data = Bytes>,
+{
+    body.collect(MAX_PAYLOAD_BYTES).await.map_err(|error| match error {
+        BodyError::TooLarge => ApiError::too_large(),
+        BodyError::Truncated => ApiError::invalid_content("The request body ended before its end."),
+    })
+}
+
+/// Refuses a tenant: no function here has one.
+///
+/// Source: documented, the exception; the words are after those for a tenant that is missing.
+pub(super) fn check_tenant(parameters: &Parameters) -> Result<(), ApiError> {
+    if parameters.tenant_id.is_none() {
+        return Ok(());
+    }
+    Err(ApiError::invalid_parameter(
+        "The invoked function is not enabled with tenancy configuration. Remove the tenant ID from your request and try \
+         again.",
+    ))
+}
+
+fn check_event(length: usize, limit: usize, exception: Exception) -> Result<(), ApiError> {
+    if length <= limit {
+        return Ok(());
+    }
+    // The service's words.
+    Err(ApiError::new(
+        exception,
+        format!("{length} byte payload is too large for the Event invocation type (limit {limit} bytes)"),
+    ))
+}
+
+/// What is said to an event: it is not taken, rather than taken and lost.
+fn no_queue() -> ApiError {
+    ApiError::not_implemented(
+        "Lambox has no queue for asynchronous invocations yet, and so does not take this event; with the invocation type \
+         RequestResponse it invokes the function and waits for its answer.",
+    )
+}

@@ -1,0 +1,316 @@
+//! The front door: where clients of the service's HTTP API come in.
+//!
+//! It reads requests, asks for functions by name, and renders what comes back. Whether an invocation is taken, and by
+//! which environment, is not its affair.
+
+mod control;
+mod error;
+mod event_stream;
+mod fleet;
+mod functions;
+mod invoke;
+mod listener;
+mod name;
+mod reply;
+mod request;
+mod route;
+mod stream;
+mod trace;
+mod url;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::response::IntoResponse as _;
+use bytes::Bytes;
+use http::header::{CONNECTION, HeaderName};
+use http::request::Parts;
+use http::{HeaderValue, Request, Response};
+use http_body::Body;
+use lambox_lifecycle::RequestId;
+use percent_encoding::percent_decode_str;
+use uuid::Uuid;
+
+use self::error::{ApiError, Exception};
+use self::fleet::Fleet;
+use self::functions::{Functions, Version};
+pub use self::listener::FrontDoorListener;
+use self::name::FunctionReference;
+use self::reply::{Reply, ReplyBody};
+use self::route::Route;
+pub use self::url::{Cors, FunctionUrl, InvokeMode};
+use crate::clock::{Clock, RealClock};
+use crate::function::Function;
+use crate::transport::http::RequestBody;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+
+/// The service's HTTP API over functions: `Invoke`, `InvokeWithResponseStream`, function URLs and the reading part of
+/// the control plane. Cheap to clone.
+///
+/// Signatures are not checked, and nobody is refused: whoever reaches it may invoke every function.
+#[derive(Clone, Debug)]
+pub struct FrontDoor {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    functions: Box<dyn Functions>,
+    urls: url::Urls,
+    clock: RealClock,
+}
+
+/// The two ends of the connection on which a request came.
+#[derive(Clone, Copy, Debug)]
+struct Ends {
+    client: SocketAddr,
+    port: u16,
+}
+
+/// A request that is being answered.
+#[derive(Clone, Copy, Debug)]
+struct Called<'a> {
+    head: &'a Parts,
+    request_id: RequestId,
+    ends: Ends,
+}
+
+/// Gathers what a front door opens on.
+#[derive(Debug, Default)]
+pub struct FrontDoorBuilder {
+    functions: Vec<(Function, Option<u32>)>,
+    urls: url::Urls,
+}
+
+impl FrontDoorBuilder {
+    /// Adds a function, to be invoked by its name. One that is added later takes the name over.
+    #[must_use]
+    pub fn function(mut self, function: Function) -> Self {
+        self.functions.push((function, None));
+        self
+    }
+
+    /// Adds a function of which at most so many invocations are served at once; with 0, none is. What is reserved for
+    /// one function is taken from the 1,000 that the others share.
+    #[must_use]
+    pub fn function_with_reserved_concurrency(mut self, function: Function, reserved_concurrency: u32) -> Self {
+        self.functions.push((function, Some(reserved_concurrency)));
+        self
+    }
+
+    /// Sets up the URL of the function of this name.
+    #[must_use]
+    pub fn url(mut self, function_name: impl Into<String>, url: FunctionUrl) -> Self {
+        self.urls.of.insert(function_name.into(), url);
+        self
+    }
+
+    /// Sets up the URLs of all other functions. Without it they are buffered, and allow no other origins.
+    #[must_use]
+    pub fn other_urls(mut self, url: FunctionUrl) -> Self {
+        self.urls.others = url;
+        self
+    }
+
+    /// Makes the front door.
+    pub fn build(self) -> FrontDoor {
+        FrontDoor {
+            inner: Arc::new(Inner {
+                functions: Box::new(Fleet::new(self.functions)),
+                urls: self.urls,
+                clock: RealClock::new(),
+            }),
+        }
+    }
+}
+
+impl FrontDoor {
+    /// Begins with no function.
+    pub fn builder() -> FrontDoorBuilder {
+        FrontDoorBuilder::default()
+    }
+
+    /// Shuts every environment down by the rules, and returns when all are gone. Invocations that come from now on are
+    /// refused, and those under way end with their environments.
+    pub async fn shutdown(&self) {
+        self.inner.functions.shutdown().await;
+    }
+
+    /// Serves it at an address of this machine: `127.0.0.1:0` takes a free port. Connections are accepted when this
+    /// returns, and until the listener is dropped.
+    ///
+    /// Has to be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system; and an address other than the loopback's is refused, since nobody is asked who
+    /// they are.
+    pub async fn listen(&self, address: SocketAddr) -> io::Result<FrontDoorListener> {
+        if !address.ip().is_loopback() {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!("everybody may invoke every function, so they are served on loopback only, not on {address}"),
+            ));
+        }
+        listener::listen(address, self.clone()).await
+    }
+
+    /// It as a router, to be mounted elsewhere or called in process.
+    pub fn router(&self) -> Router {
+        Router::new().fallback_service(self.clone())
+    }
+
+    /// Answers a request.
+    async fn respond<B>(&self, request: Request<B>, ends: Ends) -> Response<ReplyBody>
+    where
+        B: Body<Data = Bytes>,
+    {
+        let (head, body) = request.into_parts();
+        let body = pin!(body);
+        let mut body = RequestBody::new(&head.headers, body);
+        let called = Called {
+            head: &head,
+            request_id: RequestId::from_uuid(Uuid::new_v4()),
+            ends,
+        };
+        let mut reply = match self.dispatch(called, &mut body).await {
+            Ok(reply) => reply,
+            Err(error) => error.reply(),
+        };
+        let headers = reply.headers_mut();
+        headers.insert(REQUEST_ID, id_value(called.request_id));
+        if !body.drain().await {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        reply.into_response()
+    }
+
+    async fn dispatch<B>(&self, called: Called<'_>, body: &mut RequestBody<'_, B>) -> Result<Reply, ApiError>
+    where
+        B: Body<Data = Bytes>,
+    {
+        match Route::of(&called.head.method, called.head.uri.path()) {
+            Route::Invoke(name) => self.invoke(name, called, body).await,
+            Route::InvokeWithResponseStream(name) => self.invoke_with_response_stream(name, called, body).await,
+            Route::InvokeAsync(name) => self.invoke_async(name, called, body).await,
+            Route::Url(name, path) => Ok(self.url(name, path, called, body).await),
+            Route::GetFunction(name) => Ok(control::function(&self.find(name, called.head.uri.query())?)),
+            Route::GetFunctionConfiguration(name) => {
+                Ok(control::configuration(&self.find(name, called.head.uri.query())?))
+            }
+            Route::ListFunctions => Ok(control::list(&self.inner.functions.all())),
+            Route::GetAccountSettings => {
+                let functions = &self.inner.functions;
+                Ok(control::account_settings(
+                    functions.concurrency(),
+                    functions.all().len(),
+                ))
+            }
+            Route::Absent(operation, instead) => Err(ApiError::not_implemented(format!(
+                "Lambox has no {operation}: {instead}."
+            ))),
+            Route::Unknown => Err(ApiError::new(
+                Exception::UnknownOperation,
+                "Lambox knows no operation of this method and path.",
+            )),
+        }
+    }
+
+    /// The version of a function that a request names: in its path, encoded, and perhaps in its query.
+    fn find(&self, name: &str, query: Option<&str>) -> Result<Version, ApiError> {
+        let name = percent_decode_str(name).decode_utf8_lossy();
+        let qualifier = query.and_then(|query| {
+            form_urlencoded::parse(query.as_bytes()).find_map(|(key, value)| (key == "Qualifier").then_some(value))
+        });
+        let reference = FunctionReference::parse(&name, qualifier.as_deref())?;
+        let functions = &self.inner.functions;
+        let version = functions.find(reference.name, reference.qualifier).ok_or_else(|| {
+            // The ARN that it would have, as far as anything here can tell.
+            let known = functions.all();
+            let config = known.first().map(|version| version.function.config());
+            let mut arn = match (reference.region, reference.account_id, config) {
+                (Some(region), Some(account), _) => format!("arn:aws:lambda:{region}:{account}:function:"),
+                (_, _, Some(config)) => {
+                    let prefix = config.function_arn.strip_suffix(&*config.function_name);
+                    prefix.unwrap_or_default().to_owned()
+                }
+                _ => "arn:aws:lambda:us-east-1:123456789012:function:".to_owned(),
+            };
+            arn.push_str(reference.name);
+            if let Some(qualifier) = reference.qualifier {
+                arn.push(':');
+                arn.push_str(qualifier);
+            }
+            ApiError::function_not_found(&arn)
+        })?;
+        check_place(reference, &version)?;
+        Ok(version)
+    }
+
+    fn now_seconds(&self) -> u64 {
+        self.inner.clock.now().as_epoch_ms() / 1_000
+    }
+}
+
+/// Refuses an ARN of another region or account than the function's.
+fn check_place(reference: FunctionReference<'_>, version: &Version) -> Result<(), ApiError> {
+    if reference.region.is_none() && reference.account_id.is_none() {
+        return Ok(());
+    }
+    let config = version.function.config();
+    let region = config.function_arn.split(':').nth(3).unwrap_or_default();
+    if let Some(named) = reference.region.filter(|named| *named != region) {
+        return Err(ApiError::new(
+            Exception::ResourceNotFound,
+            format!("Functions from '{named}' are not reachable in this region ('{region}')"),
+        ));
+    }
+    if let Some(named) = reference.account_id.filter(|named| **named != *config.account_id) {
+        return Err(ApiError::new(
+            Exception::AccessDenied,
+            format!(
+                "The functions here belong to the account {}, and the ARN names {named}.",
+                config.account_id
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn id_value(request_id: RequestId) -> HeaderValue {
+    let mut buffer = Uuid::encode_buffer();
+    let text = request_id.as_uuid().hyphenated().encode_lower(&mut buffer);
+    HeaderValue::from_str(text).expect("a UUID has letters, digits and hyphens only")
+}
+
+impl tower::Service<axum::extract::Request> for FrontDoor {
+    type Response = axum::response::Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: axum::extract::Request) -> Self::Future {
+        let door = self.clone();
+        let unknown = Ends {
+            client: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            port: 0,
+        };
+        Box::pin(async move {
+            Ok(door
+                .respond(request, unknown)
+                .await
+                .map(axum::body::Body::new)
+                .into_response())
+        })
+    }
+}
