@@ -3,6 +3,8 @@
 //! It reads requests, asks for functions by name, and renders what comes back. Whether an invocation is taken, and by
 //! which environment, is not its affair.
 
+#[cfg(test)]
+mod any_request;
 mod control;
 mod error;
 mod event_stream;
