@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -925,6 +926,37 @@ async fn a_shutdown_answers_who_waits_and_refuses_who_comes() {
         r#"500 serviceexception {"Type":"Service","Message":"Lambox is shutting down."}"#
     );
     within(door.listener.close()).await;
+}
+
+/// Passes on what is written to a log.
+#[derive(Debug)]
+struct Lines(tokio::sync::mpsc::UnboundedSender<String>);
+
+impl lambox::LogSink for Lines {
+    fn write(&self, entry: &lambox::LogEntry, _: &lambox::Config) {
+        let (LogSource::Function(line) | LogSource::Extension(_, line)) = &entry.source else {
+            return;
+        };
+        // Nobody listens any more when a scenario is over.
+        let _ = self.0.send(String::from_utf8_lossy(line).into_owned());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environment_without_invocations_is_shut_down_by_the_rules() {
+    let (sender, mut lines) = tokio::sync::mpsc::unbounded_channel();
+    let function = over(Transport::Host, "echo")
+        .guest_extension("ext-slow")
+        .log_sink(Arc::new(Lines(sender)));
+    let door = FrontDoor::builder().function(function.build().expect("it is well configured"));
+    let door = Door::of(door.idle_lifetime(Duration::from_millis(1)).build()).await;
+    for _ in 0..2 {
+        assert_eq!(door.invoke("probe", &[], "1").await.body, "1");
+        for told in ["ext-slow INVOKE ", "ext-slow SHUTDOWN spindown "] {
+            let line = within(lines.recv()).await.expect("there is a log");
+            assert!(line.starts_with(told), "{line}");
+        }
+    }
 }
 
 #[tokio::test]
