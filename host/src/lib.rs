@@ -11,6 +11,7 @@ mod function;
 mod http_prelude;
 mod log;
 mod network;
+mod queue;
 mod sandbox;
 mod simulator;
 mod transport;
@@ -30,10 +31,16 @@ pub use function::{
 };
 pub use http_prelude::{HttpPrelude, HttpPreludeError, HttpPreludeReader};
 pub use lambox_lifecycle as lifecycle;
+pub use lambox_lifecycle::queue::{Bounds as QueueBounds, MaximumEventAge, MaximumRetryAttempts, NotTaken, Over};
 pub use lambox_lifecycle::{
     ApplicationLogLevel, Config, Exit, ExtensionState, ExtensionView, FailureCause, FunctionError, InitType, LogFormat,
     Logging, ManagedReport, Outcome, Phase, PlatformEvent, Refusal, Report, RequestId, ShutdownReason, Status,
     StreamRate, SystemLogLevel, Timestamp,
 };
 pub use log::{LogEntry, LogSink, LogSource, MAX_KEPT_LOG_BYTES, MAX_LOG_TAIL_BYTES};
+pub use queue::{
+    AsyncConfig, AttemptError, Destination, DestinationError, EnqueueError, EventFunction, EventFunctions, EventOver,
+    EventQueue, EventQueueBuilder, LoopbackUrl, MAX_EVENT_ATTRIBUTE_BYTES, PendingAttempt, QueueStartError,
+    StorageError,
+};
 pub use simulator::{LoadError, Simulator, SimulatorBuilder};

@@ -499,6 +499,19 @@ impl InvokeRequest {
         self
     }
 
+    /// The invocation as it is.
+    pub(crate) fn from_invocation(invocation: Invocation) -> Self {
+        Self {
+            invocation,
+            waits: false,
+        }
+    }
+
+    /// The invocation that it asks for.
+    pub(crate) fn into_invocation(self) -> Invocation {
+        self.invocation
+    }
+
     /// Sets the request id.
     #[must_use]
     pub fn request_id(mut self, request_id: RequestId) -> Self {

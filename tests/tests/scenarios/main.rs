@@ -17,6 +17,7 @@ mod memory;
 mod native;
 mod official;
 mod parity;
+mod queue;
 mod restore;
 mod sdks;
 mod streaming;
