@@ -122,7 +122,7 @@ where
     target::run_with(name, events, on_event)
 }
 
-fn program_name() -> String {
+pub(crate) fn program_name() -> String {
     let program = env::args()
         .next()
         .expect("the host names the program in its first argument");

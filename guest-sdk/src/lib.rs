@@ -38,6 +38,7 @@
 
 pub mod extension;
 pub mod raw;
+pub mod telemetry;
 
 mod context;
 mod diagnostic;

@@ -38,4 +38,4 @@ pub mod handler_guest {
     });
 }
 
-pub use imports::lambox::lambda::{extension, metadata, runtime, types};
+pub use imports::lambox::lambda::{extension, metadata, runtime, telemetry, types};

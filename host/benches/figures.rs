@@ -1,12 +1,13 @@
 //! What criterion does not measure, and all figures as one table: memory of frozen environments, the overshoot of a
-//! deadline, a large streamed response, the cost of interruption, and a hundred thousand invocations.
+//! deadline, a large streamed response, telemetry, the cost of interruption, and a hundred thousand invocations.
 //!
 //! Run with `cargo bench -p lambox`, which runs `invocations` first. `cargo bench -p lambox --bench figures -- memory`
-//! (or `overshoot`, `streaming`, `endurance`, `floor`, `table`) runs one part.
+//! (or `overshoot`, `streaming`, `telemetry`, `endurance`, `floor`, `table`) runs one part.
 
 #![allow(clippy::print_stdout, reason = "a table is what this program is for")]
 
 mod bare;
+mod telemetry;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,7 +15,7 @@ use std::process::Command;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use lambox::{Function, FunctionTimeout, MemorySize, Simulator, StreamRate};
+use lambox::{Function, FunctionBuilder, FunctionTimeout, MemorySize, Simulator, StreamRate};
 use tokio::runtime::Runtime;
 
 static SIMULATOR: LazyLock<Simulator> = LazyLock::new(|| {
@@ -31,7 +32,7 @@ fn runtime() -> Runtime {
         .expect("tokio starts")
 }
 
-fn function(guest: &str, handler: &str, transport: &str, timeout: Duration) -> Function {
+fn builder(guest: &str, handler: &str, transport: &str, timeout: Duration) -> FunctionBuilder {
     let component = SIMULATOR
         .component_file(build_guests::wasm(guest))
         .expect("the guest is a component");
@@ -42,6 +43,10 @@ fn function(guest: &str, handler: &str, transport: &str, timeout: Duration) -> F
         .env("LAMBOX_TRANSPORT", transport)
         .timeout(FunctionTimeout::try_from(timeout).expect("it is in bounds"))
         .memory_size(MemorySize::DEFAULT)
+}
+
+fn function(guest: &str, handler: &str, transport: &str, timeout: Duration) -> Function {
+    builder(guest, handler, transport, timeout)
         .build()
         .expect("the function is well configured")
 }
@@ -57,6 +62,9 @@ fn main() {
     if wanted == ["streaming-over"] {
         return streaming_over(&std::env::var("LAMBOX_TRANSPORT").unwrap_or_default());
     }
+    if wanted == ["lines-to"] {
+        return telemetry::lines_to(&std::env::var("LAMBOX_SUBSCRIBER").unwrap_or_default());
+    }
     let is_wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == part);
     let mut rows = Vec::new();
     if is_wanted("table") {
@@ -65,6 +73,7 @@ fn main() {
     for (part, measure) in [
         ("overshoot", overshoot as fn(&mut Vec<Row>)),
         ("streaming", streaming),
+        ("telemetry", telemetry::measure),
         ("endurance", endurance),
         ("floor", bare::measure),
         ("memory", memory),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{ExtensionIdentifier, Invocation, RequestId, ShutdownReason, Timestamp};
+use crate::{ExtensionIdentifier, Invocation, RequestId, ShutdownReason, SubscriptionId, Timestamp};
 
 /// An invocation on its way to the runtime.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,15 @@ pub enum ExtensionEvent {
     },
 }
 
+/// What a subscriber is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscribed {
+    /// The subscription.
+    pub id: SubscriptionId,
+    /// Whether it is a new one: `"OK"`. Otherwise there is one just like it: `"AlreadySubscribed"`.
+    pub is_new: bool,
+}
+
 /// The answer to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -70,4 +79,8 @@ pub enum Answer {
     Registered(Registration),
     /// The extension's `next`.
     Event(ExtensionEvent),
+    /// The extension is subscribed.
+    Subscribed(Subscribed),
+    /// The events of the subscription can be fetched.
+    Fetch,
 }

@@ -4,15 +4,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{ExtensionIdentifier, InvocationId, RequestId, Ticket};
+use crate::telemetry::Api;
+use crate::{ExtensionIdentifier, InvocationId, Reach, RequestId, SubscriptionBody, SubscriptionId, Ticket};
 
-/// A call of the Runtime API or the Extensions API.
+/// A call of one of the APIs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// Of the Runtime API.
     Runtime(RuntimeCall),
     /// Of the Extensions API.
     Extension(ExtensionCall),
+    /// Of the Telemetry API or the Logs API.
+    Telemetry(TelemetryCall),
 }
 
 /// How a response is sent.
@@ -224,4 +227,36 @@ pub enum ExtensionCall {
         /// The failure.
         report: Result<ErrorReport, BodyError>,
     },
+}
+
+/// A call of the Telemetry API or the Logs API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TelemetryCall {
+    /// `PUT /2022-07-01/telemetry` or `PUT /2020-08-15/logs`.
+    Subscribe {
+        /// Which of the two.
+        api: Api,
+        /// The identifier header.
+        identifier: GivenIdentifier,
+        /// On which network the subscriber listens.
+        reach: Reach,
+        /// The body, or what serde says of it.
+        body: Result<SubscriptionBody, String>,
+    },
+    /// May the events of a subscription be fetched over host functions? There is no HTTP for it.
+    Fetch {
+        /// The extension's identifier.
+        identifier: GivenIdentifier,
+        /// The subscription.
+        subscription: SubscriptionId,
+    },
+}
+
+impl TelemetryCall {
+    /// The extension's identifier as it was given.
+    pub const fn identifier(&self) -> GivenIdentifier {
+        match self {
+            Self::Subscribe { identifier, .. } | Self::Fetch { identifier, .. } => *identifier,
+        }
+    }
 }

@@ -4,7 +4,8 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Call, Logging, RuntimeCall, StreamRate};
+use crate::telemetry::Api;
+use crate::{Call, Logging, RuntimeCall, StreamRate, TelemetryCall};
 
 /// How an execution environment came to be initialised; `AWS_LAMBDA_INITIALIZATION_TYPE`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -85,6 +86,12 @@ impl Config {
             Call::Runtime(RuntimeCall::RestoreNext | RuntimeCall::RestoreError { .. }) => {
                 self.initialization_type == InitType::SnapStart
             }
+            Call::Extension(_) => !self.extensions_disabled,
+            // Source: observed that environments for several invocations at once have no Logs API; assumed that nothing is
+            // where it would be.
+            Call::Telemetry(TelemetryCall::Subscribe { api: Api::Logs, .. }) => {
+                !matches!(self.initialization_type, InitType::LambdaManagedInstances { .. })
+            }
             Call::Runtime(
                 RuntimeCall::Next
                 | RuntimeCall::ResponseHead { .. }
@@ -94,8 +101,13 @@ impl Config {
                 | RuntimeCall::Response { .. }
                 | RuntimeCall::Error { .. }
                 | RuntimeCall::InitError { .. },
+            )
+            | Call::Telemetry(
+                TelemetryCall::Subscribe {
+                    api: Api::Telemetry, ..
+                }
+                | TelemetryCall::Fetch { .. },
             ) => true,
-            Call::Extension(_) => !self.extensions_disabled,
         }
     }
 }

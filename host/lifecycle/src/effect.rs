@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{Answer, Outcome, PlatformEvent, Program, Refusal, Rejection, RequestId, Ticket, Timestamp};
+use crate::{
+    Answer, Outcome, PlatformEvent, Program, Refusal, Rejection, RequestId, Subscription, SubscriptionId, Ticket,
+    Timestamp,
+};
 
 /// Something to do, in the order in which effects come out.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +72,10 @@ pub enum Effect {
         /// What happened.
         event: PlatformEvent,
     },
+    /// There is a new subscriber: it gets what was told before, and what is told from now on.
+    Subscribe(Arc<Subscription>),
+    /// A subscriber has said again that it is there.
+    Resubscribe(SubscriptionId),
     /// The shutdown that [`Input::Shutdown`](crate::Input::Shutdown) asked for is complete; or that of an environment
     /// for several invocations at once which failed, for none of these is kept.
     Ended,

@@ -26,13 +26,14 @@ pub mod queue;
 mod rate;
 mod refusal;
 mod rejection;
+mod subscription;
 pub mod telemetry;
 mod time;
 
-pub use answer::{Answer, Delivery, ExtensionEvent, Registration};
+pub use answer::{Answer, Delivery, ExtensionEvent, Registration, Subscribed};
 pub use call::{
     BodyError, Call, Echo, ErrorReport, ExtensionCall, GivenIdentifier, RegisterBody, ResponseMode, RuntimeCall,
-    StreamEnd,
+    StreamEnd, TelemetryCall,
 };
 pub use config::{Config, InitType};
 pub use effect::Effect;
@@ -49,4 +50,8 @@ pub use outcome::{FailureCause, FunctionError, Outcome, ShutdownReason};
 pub use rate::StreamRate;
 pub use refusal::Refusal;
 pub use rejection::Rejection;
+pub use subscription::{
+    Batch, Buffer, Buffering, Destination, Dropped, Encoding, Endpoint, Framing, Method, Reach, RequestedType, Streams,
+    Subscription, SubscriptionBody, SubscriptionFault, SubscriptionId, Told,
+};
 pub use time::Timestamp;

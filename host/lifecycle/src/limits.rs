@@ -131,3 +131,49 @@ pub const MAX_STREAM_RATE_BYTES: u64 = 64 * 1024 * 1024;
 ///
 /// Source: observed, the service's own emulator (`rapi/model/error_cause.go`).
 pub const MAX_XRAY_CAUSE_BYTES: usize = 64 * 1024;
+/// The port of the Runtime API, on which no subscriber can listen: 9001.
+///
+/// Source: documented as reserved, <https://docs.aws.amazon.com/lambda/latest/dg/telemetry-api.html>.
+pub const RESERVED_PORT: u16 = 9001;
+
+/// How many subscriptions to telemetry an environment has at most, over all its extensions: 20, two for each extension.
+///
+/// Source: assumed, as a bound; the service documents none.
+pub const MAX_SUBSCRIPTIONS: usize = 2 * MAX_EXTENSIONS;
+
+/// How much of the events is kept for one subscriber: 2 MiB, two batches of the largest kind. What comes beyond is dropped
+/// and told of with `platform.logsDropped`.
+///
+/// Source: documented that there is a bound; its size is assumed.
+pub const MAX_BUFFERED_BYTES: usize = 2 << 20;
+
+/// How much more is kept of the platform's events: 256 KiB. They are few, and extensions wait for them.
+///
+/// Source: assumed.
+pub const MAX_BUFFERED_PLATFORM_BYTES: usize = 256 << 10;
+
+/// How much of what was told before the subscriptions is kept for subscribers to come: 512 KiB.
+///
+/// Source: observed that there is a replay; its bound is assumed.
+pub const MAX_REPLAYED_BYTES: usize = 512 << 10;
+
+/// How long after a failed delivery it is repeated: 100 milliseconds, and twice as long after each further one.
+///
+/// Source: documented that deliveries are repeated; times and counts are assumed.
+pub const FIRST_RETRY_DELAY: Duration = Duration::from_millis(100);
+
+/// The longest pause between two attempts to deliver: 5 seconds.
+///
+/// Source: assumed, as for [`FIRST_RETRY_DELAY`].
+pub const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
+
+/// How often a batch is sent to a subscriber that answers with anything but 2xx, before it is dropped: 8 times. A
+/// subscriber that is not there, or does not answer, is tried without end.
+///
+/// Source: assumed, as for [`FIRST_RETRY_DELAY`].
+pub const MAX_REFUSED_ATTEMPTS: u32 = 8;
+
+/// How long a subscriber may take to answer a request, as long as it is not frozen: 5 seconds.
+///
+/// Source: assumed; a recording of a subscriber that does not answer would settle it.
+pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use crate::SubscriptionFault;
 use crate::limits::{MAX_EXTENSIONS, MAX_RESPONSE_BYTES, MAX_STREAMED_RESPONSE_BYTES};
 
 /// A refused call. It changed nothing.
@@ -77,6 +78,15 @@ pub enum Rejection {
     EventsForInternalExtension,
     /// The environment has no such resource.
     NotFound,
+    /// Something is wrong with a subscription to telemetry.
+    Subscription {
+        /// The API.
+        api: crate::telemetry::Api,
+        /// What is wrong.
+        fault: SubscriptionFault,
+    },
+    /// Events are fetched of a subscription that is not the extension's, or goes elsewhere. Only over host functions.
+    UnknownSubscription,
     /// The execution environment is gone.
     Ended,
 }
@@ -104,6 +114,8 @@ impl Rejection {
             Self::UnknownIdentifier { .. } => "Extension.UnknownExtensionIdentifier",
             Self::MissingErrorType => "Extension.MissingHeader",
             Self::NotFound => "NotFound",
+            Self::Subscription { api, fault } => fault.error_type(*api),
+            Self::UnknownSubscription => "Telemetry.UnknownSubscription",
             // The service names `Runtime.TooManyIdleRuntimes` in its own records only.
             Self::TooManyIdleRuntimes | Self::Ended => "InternalServerError",
         }
@@ -142,6 +154,8 @@ impl Rejection {
             Self::InvokeTimeout => "Invoke timeout".into(),
             Self::NotFound => "404 page not found".into(),
             Self::EventsForInternalExtension => "No events allowed for internal extensions".into(),
+            Self::Subscription { api, fault } => fault.message(*api),
+            Self::UnknownSubscription => "The extension has no such subscription to be fetched".into(),
             Self::TooManyIdleRuntimes | Self::Ended => "Internal Server Error".into(),
         }
     }

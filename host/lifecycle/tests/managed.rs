@@ -490,10 +490,24 @@ fn an_answer_to_another_attempt_is_refused_and_the_one_in_flight_goes_on() {
         content_type: None,
         body: Ok(Bytes::from_static(b"mine")),
     };
+    let error = |echo| RuntimeCall::Error {
+        request_id: Some(request(1)),
+        echo,
+        report: Ok(report(None, "")),
+    };
+    let head = |echo| RuntimeCall::ResponseHead {
+        request_id: Some(request(1)),
+        echo,
+        mode: ResponseMode::Buffered,
+        content_type: None,
+    };
     for echo in [Echo::Malformed, Echo::Id(attempt(8))] {
-        let ticket = world.runtime(answer(echo));
-        assert_eq!(world.answer(ticket), Some(&Err(Rejection::InvokeTimeout)), "{echo:?}");
-        assert!(world.outcome(1).is_none());
+        for call in [answer(echo), error(echo), head(echo)] {
+            let what = format!("{call:?}");
+            let ticket = world.runtime(call);
+            assert_eq!(world.answer(ticket), Some(&Err(Rejection::InvokeTimeout)), "{what}");
+            assert!(world.outcome(1).is_none(), "{what}");
+        }
     }
     let ticket = world.runtime(answer(Echo::Id(attempt(7))));
     assert_eq!(world.answer(ticket), Some(&Ok(Answer::Accepted)));

@@ -10,11 +10,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bytes::Bytes;
-use harness::{extension, managed_config, report, request};
+use harness::{extension, managed_config, report, request, subscribe};
+use lambox_lifecycle::limits::MAX_SUBSCRIPTIONS;
+use lambox_lifecycle::telemetry::Schema;
 use lambox_lifecycle::{
     Answer, BodyError, Call, Echo, Effect, ErrorReport, Exit, ExtensionCall, ExtensionEvent, GivenIdentifier, Input,
     Invocation, InvocationId, Lifecycle, Phase, PlatformEvent, Program, Reading, Refusal, RegisterBody, Rejection,
-    RequestId, ResponseMode, RuntimeCall, ShutdownReason, Ticket, Timestamp,
+    RequestId, ResponseMode, RuntimeCall, ShutdownReason, SubscriptionId, Ticket, Timestamp,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -46,6 +48,7 @@ struct Witness {
     refused: HashMap<Refusal, usize>,
     late: usize,
     most: usize,
+    subscribed: HashSet<SubscriptionId>,
     ended: bool,
 }
 
@@ -75,6 +78,12 @@ impl Witness {
             }
             Effect::Thaw => assert!(!std::mem::replace(&mut self.thawed, true), "thawed twice"),
             Effect::Freeze => panic!("it is never frozen"),
+            Effect::Subscribe(subscription) => {
+                assert_eq!(subscription.body.schema_version, Schema::Telemetry20250129);
+                assert!(self.subscribed.insert(subscription.id), "one subscription told twice");
+                assert!(self.subscribed.len() <= MAX_SUBSCRIPTIONS);
+            }
+            Effect::Resubscribe(id) => assert!(self.subscribed.contains(id), "again, but never before"),
             Effect::BeginStream { .. } | Effect::Chunk { .. } => panic!("a response is collected"),
             Effect::Respond { outcome } => {
                 let timeout = outcome
@@ -374,6 +383,10 @@ impl Walk {
     fn call_of_extension(&mut self) -> Input {
         let back = self.random.random_range(0..3).min(self.identifiers);
         let identifier = GivenIdentifier::Uuid(extension(self.identifiers - back));
+        if self.random.random_ratio(1, 8) {
+            let which = self.random.random_range(0..40);
+            return self.call(subscribe(identifier, which));
+        }
         let call = match self.random.random_range(0..60) {
             0..25 => {
                 self.identifiers += 1;

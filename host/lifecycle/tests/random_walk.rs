@@ -10,12 +10,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use bytes::Bytes;
-use harness::{config, extension, report, request};
-use lambox_lifecycle::limits::{MAX_STREAMED_RESPONSE_BYTES, MIN_STREAM_RATE_BYTES};
+use harness::{config, extension, report, request, subscribe};
+use lambox_lifecycle::limits::{MAX_STREAMED_RESPONSE_BYTES, MAX_SUBSCRIPTIONS, MIN_STREAM_RATE_BYTES};
 use lambox_lifecycle::{
     Answer, BodyError, Call, Config, Echo, Effect, ErrorReport, Exit, ExtensionCall, GivenIdentifier, InitType, Input,
     Invocation, InvocationId, Lifecycle, Phase, PlatformEvent, Program, Reading, RegisterBody, ResponseMode,
-    RuntimeCall, ShutdownReason, StreamEnd, StreamRate, Ticket, Timestamp, log,
+    RuntimeCall, ShutdownReason, StreamEnd, StreamRate, SubscriptionId, Ticket, Timestamp, log,
 };
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -44,6 +44,7 @@ struct Witness {
     /// The response that is being streamed: since when, and its bytes.
     streaming: Option<(Timestamp, u64)>,
     streamed: u64,
+    subscribed: HashSet<SubscriptionId>,
     ended: bool,
 }
 
@@ -86,6 +87,11 @@ impl Witness {
             }
             Effect::Thaw => assert!(!std::mem::replace(&mut self.thawed, true), "thawed twice"),
             Effect::Freeze => assert!(std::mem::replace(&mut self.thawed, false), "frozen twice"),
+            Effect::Subscribe(subscription) => {
+                assert!(self.subscribed.insert(subscription.id), "one subscription told twice");
+                assert!(self.subscribed.len() <= MAX_SUBSCRIPTIONS);
+            }
+            Effect::Resubscribe(id) => assert!(self.subscribed.contains(id), "again, but never before"),
             Effect::BeginStream { .. } => {
                 assert!(self.thawed, "a stream began while frozen");
                 assert_eq!(self.streaming.replace((now, 0)), None, "one stream at a time");
@@ -463,6 +469,10 @@ impl Walk {
                 GivenIdentifier::Uuid(extension(self.identifiers - back))
             }
         };
+        if self.random.random_ratio(1, 8) {
+            let which = self.random.random_range(0..40);
+            return self.call(subscribe(identifier, which));
+        }
         let call = match self.random.random_range(0..20) {
             0..8 => {
                 self.identifiers += 1;
@@ -525,7 +535,7 @@ fn whatever_happens_the_promises_hold() {
         None => 0..number("LAMBOX_SEEDS").unwrap_or(SEEDS),
     };
     let mut phases = HashSet::new();
-    let (mut finished, mut streamed) = (0, 0);
+    let (mut finished, mut streamed, mut subscribed) = (0, 0, 0);
     for seed in seeds.clone() {
         let mut walk = Walk::new(seed);
         let walked = catch_unwind(AssertUnwindSafe(|| walk.walk()));
@@ -534,6 +544,7 @@ fn whatever_happens_the_promises_hold() {
         };
         phases.extend(seen);
         streamed += walk.witness.streamed;
+        subscribed += walk.witness.subscribed.len();
         finished += walk
             .witness
             .invocations
@@ -544,6 +555,7 @@ fn whatever_happens_the_promises_hold() {
     if seeds.count() > 100 {
         assert_eq!(phases.len(), 8, "every phase was seen: {phases:?}");
         assert!(finished > 1000, "only {finished} invocations came to an end");
+        assert!(subscribed > 100, "only {subscribed} subscriptions were accepted");
         assert!(streamed > 40, "only {streamed} responses were streamed");
     }
 }

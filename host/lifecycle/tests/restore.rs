@@ -2,6 +2,8 @@
 
 mod harness;
 
+use std::time::Duration;
+
 use harness::{World, exited, next_of, register, response, restore_error, snap_start};
 use insta::assert_snapshot;
 use lambox_lifecycle::{Effect, Exit, FailureCause, Input, Phase, Program, RuntimeCall};
@@ -326,4 +328,32 @@ fn a_client_that_went_away_is_not_told_of_the_restore() {
     assert_eq!(world.lifecycle.runtime_state(), "Restoring");
     world.runtime(RuntimeCall::Next);
     assert_eq!(world.lifecycle.phase(), Phase::Invoke);
+}
+
+#[test]
+fn an_invocation_waits_for_a_restore_that_was_begun_ahead_of_it() {
+    let mut world = World::snapshot();
+    world.input(Input::Restore).advance_ms(30).invoke(1);
+    assert_eq!(world.lifecycle.phase(), Phase::Restore);
+    assert!(!world.lifecycle.can_invoke(), "one waits already");
+    world.advance_ms(20).runtime(RuntimeCall::Next);
+    assert_eq!(world.lifecycle.phase(), Phase::Invoke);
+    world.runtime(response(1, "well"));
+    assert_eq!(world.payload(1), "well");
+    assert!(world.text_log().contains("RESTORE_REPORT Restore Duration: 50.00 ms\n"));
+}
+
+#[test]
+fn a_restore_that_timed_out_ended_at_its_limit_however_late_that_is_seen() {
+    let mut world = World::snapshot();
+    world.invoke(1);
+    // Whoever looks at the clock does it late.
+    world.now = world.now + Duration::from_millis(10_400);
+    world.input(Input::Restore).settle();
+    assert_eq!(world.error_type(1), "Runtime.RestoreHookUserTimeout");
+    let log = world.text_log();
+    assert!(
+        log.contains("RESTORE_REPORT Restore Duration: 10000.00 ms\tStatus: timeout\n"),
+        "{log}"
+    );
 }

@@ -497,6 +497,12 @@ fn what_is_told_x_ray_is_kept_with_the_outcome() {
     let outcome = world.outcome(2).expect("the init was repeated for it");
     let kept = outcome.error.as_ref().and_then(|error| error.xray_cause.as_deref());
     assert_eq!(kept, Some(cause), "of an init too");
+    let mut world = World::snapshot();
+    world.invoke(1);
+    world.runtime(RuntimeCall::RestoreError { report: Ok(report()) });
+    let outcome = world.outcome(1).expect("the hook failed for it");
+    let kept = outcome.error.as_ref().and_then(|error| error.xray_cause.as_deref());
+    assert_eq!(kept, Some(cause), "of a hook too");
 }
 
 #[test]

@@ -7,10 +7,11 @@ use std::task::{Context, Poll};
 
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use lambox_lifecycle::{Exit, Program, Timestamp};
+use lambox_lifecycle::{Exit, Program, SubscriptionId, Timestamp};
 
 use super::state::{Command, EnvironmentApi, Shared};
 use super::tasks::{TaskEnd, Tasks, Turn};
+use super::telemetry::deliver;
 use super::{Plan, RUNTIME_API_ADDRESS, RUNTIME_API_PORT};
 use crate::clock::Sleep;
 use crate::engine::Engine;
@@ -32,6 +33,8 @@ enum Key {
     Errand(Program),
     /// The host's end of the connections to the Runtime API.
     Connections,
+    /// What brings events to a subscriber of telemetry.
+    Delivery(SubscriptionId),
 }
 
 /// Drives one environment.
@@ -123,6 +126,16 @@ impl Driver {
             Command::StartWorker if self.runs(Program::Runtime) => self.start(Program::Runtime),
             Command::StartWorker => {}
             Command::Kill(program) => self.stop(program),
+            Command::Deliver(id) => {
+                if let Some(subscription) = self.shared.subscription(id) {
+                    let delivery = deliver(Arc::clone(&self.shared), self.network.clone(), subscription);
+                    let delivery = async move {
+                        delivery.await;
+                        None
+                    };
+                    self.tasks.add(Key::Delivery(id), Box::pin(delivery));
+                }
+            }
             // A guest of WASI can take no signal: the default of SIGTERM is to end.
             Command::Terminate(program) => {
                 if self
@@ -202,7 +215,8 @@ impl Driver {
                 }
                 self.after_end(program);
             }
-            Key::Errand(_) => {}
+            // A delivery ends only with a panic, which has been reported.
+            Key::Errand(_) | Key::Delivery(_) => {}
             Key::Connections => self.connect(),
         }
     }

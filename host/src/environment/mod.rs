@@ -7,6 +7,7 @@ mod response_stream;
 mod secrets;
 mod state;
 mod tasks;
+mod telemetry;
 mod tmp;
 
 use std::io;
@@ -372,6 +373,11 @@ impl ExecutionEnvironment {
         Tmp::new(Arc::clone(&self.files), Arc::clone(&self.shared.clock))
     }
 
+    /// The bytes of events that are held for subscribers to telemetry.
+    pub fn telemetry_held(&self) -> usize {
+        self.shared.telemetry_held()
+    }
+
     /// Serves its APIs on a real address too, for a native runtime or extension: `127.0.0.1:0` takes a free port. The
     /// address that comes back is what such a program wants in `AWS_LAMBDA_RUNTIME_API`.
     ///
@@ -386,7 +392,7 @@ impl ExecutionEnvironment {
                 format!("the Runtime API has no authentication and is served on loopback only, not on {address}"),
             ));
         }
-        let listener = http::listen(address, self.apis.clone()).await?;
+        let listener = http::listen(address, self.apis.clone().on_machine()).await?;
         let address = listener.local_addr();
         self.listeners.lock().push(listener);
         Ok(address)

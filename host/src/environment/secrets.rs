@@ -138,3 +138,90 @@ impl Secrets {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(initialization_type: InitType) -> (Config, Secrets) {
+        let config = Config {
+            initialization_type,
+            ..crate::log::tests::config()
+        };
+        let secrets = Secrets::new(&config, Credentials::new("id", "secret", "session"), "use1-az5".into());
+        (config, secrets)
+    }
+
+    fn variable(secrets: &Secrets, name: &str) -> Option<String> {
+        let variables = secrets.variables(SocketAddr::from(([127, 0, 0, 1], 9001)));
+        variables
+            .into_iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value)
+    }
+
+    #[test]
+    fn metadata_are_kept_for_long_unless_a_snapshot_is_about_to_be_taken() {
+        for (initialization_type, phase, seconds) in [
+            (InitType::SnapStart, Phase::Init, 1),
+            (InitType::SnapStart, Phase::Restore, 43_200),
+            (InitType::SnapStart, Phase::Invoke, 43_200),
+            (InitType::OnDemand, Phase::Init, 43_200),
+            (InitType::ProvisionedConcurrency, Phase::Init, 43_200),
+        ] {
+            let (config, secrets) = of(initialization_type);
+            let token = variable(&secrets, "AWS_LAMBDA_METADATA_TOKEN");
+            let metadata = secrets.metadata(token.as_deref(), &config, phase);
+            let expected = Metadata {
+                availability_zone_id: "use1-az5".into(),
+                max_age: Duration::from_secs(seconds),
+            };
+            assert_eq!(metadata, Some(expected), "{initialization_type:?} {phase:?}");
+            for other in [None, Some(""), Some("another")] {
+                assert_eq!(secrets.metadata(other, &config, phase), None, "{other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn credentials_are_given_out_for_half_an_hour_and_with_snap_start_only() {
+        let now = Timestamp::from_epoch_ms(1_000);
+        let (_, secrets) = of(InitType::SnapStart);
+        let token = variable(&secrets, "AWS_CONTAINER_AUTHORIZATION_TOKEN");
+        let issued = secrets.credentials(token.as_deref(), now);
+        let expected = IssuedCredentials {
+            access_key_id: "id".into(),
+            secret_access_key: "secret".into(),
+            session_token: "session".into(),
+            expiration: Timestamp::from_epoch_ms(1_801_000),
+        };
+        assert_eq!(issued, Ok(expected));
+        let of_metadata = variable(&secrets, "AWS_LAMBDA_METADATA_TOKEN");
+        for other in [None, Some(""), of_metadata.as_deref()] {
+            assert_eq!(
+                secrets.credentials(other, now),
+                Err(NoCredentials::WrongToken),
+                "{other:?}"
+            );
+        }
+        for initialization_type in [InitType::OnDemand, InitType::ProvisionedConcurrency] {
+            let (_, secrets) = of(initialization_type);
+            assert_eq!(variable(&secrets, "AWS_CONTAINER_AUTHORIZATION_TOKEN"), None);
+            assert_eq!(variable(&secrets, "AWS_CONTAINER_CREDENTIALS_FULL_URI"), None);
+            assert_eq!(secrets.credentials(None, now), Err(NoCredentials::NotFound));
+        }
+    }
+
+    #[test]
+    fn no_two_environments_have_the_same_tokens_and_no_secret_is_printed() {
+        let [(_, first), (_, second)] = [of(InitType::SnapStart), of(InitType::SnapStart)];
+        for name in ["AWS_LAMBDA_METADATA_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"] {
+            assert_ne!(variable(&first, name), variable(&second, name), "{name}");
+        }
+        let printed = format!("{:?}", first.credentials);
+        assert!(
+            printed.contains("id") && !printed.contains("\"secret\"") && !printed.contains("\"session\""),
+            "{printed}"
+        );
+    }
+}

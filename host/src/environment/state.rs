@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use lambox_lifecycle::{
-    Answer, Call, Config, Effect, Exit, InitType, Input, Invocation, Lifecycle, Phase, PlatformEvent, Program, Reading,
-    Refusal, Rejection, RuntimeCall, Ticket, Timestamp,
+    Answer, Batch, Call, Config, Effect, Endpoint, Exit, InitType, Input, Invocation, Lifecycle, Phase, PlatformEvent,
+    Program, Reading, Refusal, Rejection, RuntimeCall, Streams, Subscription, SubscriptionId, Ticket, Timestamp, Told,
 };
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -20,7 +20,7 @@ use super::in_flight::InFlight;
 use super::invocation::{InvokeError, Progress};
 use super::secrets::Secrets;
 use super::tasks::Bell;
-use crate::clock::Clock;
+use crate::clock::{Clock, Sleep};
 use crate::engine::MemoryBudget;
 use crate::log::{Journal, LogEntry, LogSource, Sink};
 use crate::transport::{Api, IssuedCredentials, Metadata, NoCredentials};
@@ -36,6 +36,19 @@ pub(super) enum Command {
     StartWorker,
     Terminate(Program),
     Kill(Program),
+    /// Bring events to this subscriber from now on.
+    Deliver(SubscriptionId),
+}
+
+/// What came of a batch of telemetry that was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Receipt {
+    /// It has arrived.
+    Delivered,
+    /// The subscriber answered that it did not want it.
+    Refused,
+    /// The subscriber was not there, or did not answer.
+    Lost,
 }
 
 /// What the parts of one environment share.
@@ -78,7 +91,24 @@ struct State {
     journal: Journal,
     sink: Option<Sink>,
     observers: Vec<Waker>,
+    telemetry: Telemetry,
     ended: bool,
+}
+
+/// The subscriptions to telemetry, and who waits for their batches.
+#[derive(Debug, Default)]
+struct Telemetry {
+    streams: Streams,
+    waiting: Vec<(SubscriptionId, Waker)>,
+}
+
+impl Telemetry {
+    /// Something is due earlier than those who wait for it know.
+    fn wake(&mut self) {
+        for (_, waker) in self.waiting.drain(..) {
+            waker.wake();
+        }
+    }
 }
 
 impl State {
@@ -122,6 +152,7 @@ impl Shared {
             journal: Journal::default(),
             sink,
             observers: Vec::new(),
+            telemetry: Telemetry::default(),
             ended: false,
         };
         let now = clock.now().as_epoch_nanos();
@@ -406,6 +437,12 @@ impl Shared {
     }
 
     fn perform(&self, state: &mut State, now: Timestamp) {
+        let flushing = state.core.phase() == Phase::Shutdown;
+        if flushing != state.telemetry.streams.is_flushing() {
+            // Little time is left for what has been gathered.
+            state.telemetry.streams.set_flushing(now, flushing);
+            state.telemetry.wake();
+        }
         while let Some(effect) = state.core.poll_effect() {
             match effect {
                 Effect::Start(program) => self.command(state, Command::Start(program)),
@@ -471,7 +508,7 @@ impl Shared {
                         at,
                         source: LogSource::Platform(event),
                     };
-                    self.hand_to_sink(state, &entry);
+                    self.hand_out(state, &entry);
                     let entry = match of {
                         Some(request_id) => state.in_flight.keep(request_id, entry),
                         None => Some(entry),
@@ -479,6 +516,18 @@ impl Shared {
                     if let Some(entry) = entry {
                         state.journal.push(entry);
                     }
+                }
+                Effect::Subscribe(subscription) => {
+                    let (id, endpoint) = (subscription.id, subscription.endpoint.clone());
+                    state.telemetry.streams.subscribe(&self.config, now, subscription);
+                    match endpoint {
+                        Endpoint::Http { .. } | Endpoint::Tcp { .. } => self.command(state, Command::Deliver(id)),
+                        Endpoint::HostFunctions => {}
+                    }
+                }
+                Effect::Resubscribe(id) => {
+                    state.telemetry.streams.resubscribe(now, id);
+                    state.telemetry.wake();
                 }
                 Effect::Ended => {
                     state.ended = true;
@@ -520,14 +569,116 @@ impl Shared {
     }
 
     fn write(&self, state: &mut State, entry: LogEntry) {
-        self.hand_to_sink(state, &entry);
+        self.hand_out(state, &entry);
         state.journal.push(entry);
     }
 
-    fn hand_to_sink(&self, state: &State, entry: &LogEntry) {
+    /// Hands an entry to those who read along.
+    fn hand_out(&self, state: &mut State, entry: &LogEntry) {
         if let Some(sink) = &state.sink {
             sink.0.write(entry, &self.config);
         }
+        self.tell(state, entry);
+    }
+}
+
+/// Telemetry.
+impl Shared {
+    /// Hands an entry of the log to the subscribers, or keeps it for those to come.
+    fn tell(&self, state: &mut State, entry: &LogEntry) {
+        // While extensions start, and before they do, there may be subscribers to come.
+        let open = match state.core.phase() {
+            Phase::Idle | Phase::Init | Phase::Shutdown => true,
+            Phase::Snapshot | Phase::Restore | Phase::Ready | Phase::Invoke | Phase::Ended => false,
+        };
+        let telemetry = &mut state.telemetry;
+        if !open {
+            if telemetry.streams.has_history() {
+                telemetry.streams.forget();
+            }
+            if telemetry.streams.is_empty() {
+                return;
+            }
+        }
+        let told = match &entry.source {
+            LogSource::Platform(event) => Told::Platform(event.clone()),
+            LogSource::Function(line) => Told::Function(line.clone()),
+            LogSource::Extension(_, line) => Told::Extension(line.clone()),
+            LogSource::Simulator(_) => return,
+        };
+        if telemetry.streams.tell(&self.config, self.clock.now(), entry.at, &told) {
+            telemetry.wake();
+        }
+        if open {
+            telemetry.streams.keep(entry.at, told);
+        }
+    }
+
+    /// A subscription that was accepted.
+    pub(super) fn subscription(&self, id: SubscriptionId) -> Option<Arc<Subscription>> {
+        self.look(|core| {
+            let subscriptions = core.subscriptions().iter();
+            subscriptions.clone().find(|known| known.id == id).cloned()
+        })
+    }
+
+    /// The next batch for a subscriber, as soon as it is due. It is under way until
+    /// [`batch_sent`](Self::batch_sent).
+    pub(super) async fn next_batch(&self, id: SubscriptionId) -> Batch {
+        let mut alarm: Option<(Timestamp, Sleep)> = None;
+        std::future::poll_fn(|context| {
+            loop {
+                let now = self.clock.now();
+                let due = {
+                    let mut state = self.state.lock();
+                    if let Some(batch) = state.telemetry.streams.take(now, id) {
+                        return Poll::Ready(batch);
+                    }
+                    let telemetry = &mut state.telemetry;
+                    telemetry.waiting.retain(|(of, _)| *of != id);
+                    telemetry.waiting.push((id, context.waker().clone()));
+                    telemetry.streams.due(id)
+                };
+                let Some(due) = due else { return Poll::Pending };
+                if alarm.as_ref().is_none_or(|(at, _)| *at != due) {
+                    alarm = Some((due, self.clock.sleep_until(due)));
+                }
+                let Some((_, sleep)) = &mut alarm else {
+                    return Poll::Pending;
+                };
+                if sleep.as_mut().poll(context).is_pending() {
+                    return Poll::Pending;
+                }
+                alarm = None;
+            }
+        })
+        .await
+    }
+
+    /// What came of the batch that was sent to a subscriber.
+    pub(super) fn batch_sent(&self, id: SubscriptionId, receipt: Receipt) {
+        let now = self.clock.now();
+        let streams = &mut self.state.lock().telemetry.streams;
+        match receipt {
+            Receipt::Delivered => streams.delivered(&self.config, now, id),
+            Receipt::Refused => streams.refused(&self.config, now, id),
+            Receipt::Lost => streams.lost(&self.config, now, id),
+        }
+    }
+
+    /// What has been gathered for a subscriber that fetches it, without waiting; none if there is nothing.
+    fn gathered(&self, id: SubscriptionId) -> Option<Batch> {
+        let now = self.clock.now();
+        let streams = &mut self.state.lock().telemetry.streams;
+        streams.flush(now, id);
+        let batch = streams.take(now, id)?;
+        streams.delivered(&self.config, now, id);
+        Some(batch)
+    }
+
+    /// The bytes of events that are held for subscribers.
+    pub(super) fn telemetry_held(&self) -> usize {
+        self.state.lock().telemetry.streams.held()
     }
 }
 
@@ -549,6 +700,16 @@ impl Api for EnvironmentApi {
 
     fn waits_as_a_whole(&self) {
         self.0.another_worker();
+    }
+
+    async fn fetch(&self, subscription: SubscriptionId, wait: bool) -> Option<Bytes> {
+        if !wait {
+            return self.0.gathered(subscription).map(|batch| batch.body);
+        }
+        let batch = self.0.next_batch(subscription).await;
+        // It is in the guest's hands from here on: a guest that is stopped now has had it.
+        self.0.batch_sent(subscription, Receipt::Delivered);
+        Some(batch.body)
     }
 
     fn ticket(&self) -> Ticket {

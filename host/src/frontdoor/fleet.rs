@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use lambox_lifecycle::{InitType, Phase};
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::functions::{AccountConcurrency, Functions, Refusal, Version};
 use crate::environment::{ExecutionEnvironment, InvokeError, InvokeRequest, PendingInvocation, ResponseStream};
@@ -17,6 +19,11 @@ use crate::function::Function;
 ///
 /// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
 const ACCOUNT_CONCURRENCY: u32 = 1_000;
+
+/// How long an environment is kept without an invocation: 10 minutes.
+///
+/// Source: assumed; the service keeps them for as long as it likes, and does not say how long that is.
+pub(super) const IDLE_LIFETIME: Duration = Duration::from_mins(10);
 
 /// The functions of a front door.
 #[derive(Clone, Debug)]
@@ -29,6 +36,7 @@ struct Inner {
     members: BTreeMap<String, Member>,
     /// How many may be busy of functions without a reservation.
     unreserved: u32,
+    idle_lifetime: Duration,
     state: Mutex<State>,
 }
 
@@ -43,6 +51,8 @@ struct State {
     of: BTreeMap<String, Environments>,
     /// How many invocations of functions without a reservation are under way.
     unreserved_busy: u32,
+    /// Whether somebody retires those that are idle for long.
+    is_watched: bool,
     is_closed: bool,
 }
 
@@ -50,13 +60,13 @@ struct State {
 #[derive(Debug, Default)]
 struct Environments {
     all: Vec<Arc<ExecutionEnvironment>>,
-    /// Those without an invocation; the one that was used last is at the end, and used first.
-    idle: Vec<Arc<ExecutionEnvironment>>,
+    /// Those without an invocation, and since when; the one that was used last is at the end, and used first.
+    idle: Vec<(Arc<ExecutionEnvironment>, Instant)>,
     busy: u32,
 }
 
 impl Fleet {
-    pub(super) fn new(functions: impl IntoIterator<Item = (Function, Option<u32>)>) -> Self {
+    pub(super) fn new(functions: impl IntoIterator<Item = (Function, Option<u32>)>, idle_lifetime: Duration) -> Self {
         let members: BTreeMap<_, _> = functions
             .into_iter()
             .map(|(function, reserved_concurrency)| {
@@ -73,6 +83,7 @@ impl Fleet {
             inner: Arc::new(Inner {
                 members,
                 unreserved: ACCOUNT_CONCURRENCY.saturating_sub(reserved),
+                idle_lifetime,
                 state: Mutex::default(),
             }),
         }
@@ -135,11 +146,15 @@ impl Fleet {
             Some(_) => {}
         }
         of.busy += 1;
-        Ok(of.idle.pop().unwrap_or_else(|| {
-            let environment = Arc::new(function.environment());
-            of.all.push(Arc::clone(&environment));
-            environment
-        }))
+        if let Some((environment, _)) = of.idle.pop() {
+            return Ok(environment);
+        }
+        let environment = Arc::new(function.environment());
+        of.all.push(Arc::clone(&environment));
+        if !std::mem::replace(&mut state.is_watched, true) {
+            tokio::spawn(retire(Arc::downgrade(&self.inner)));
+        }
+        Ok(environment)
     }
 
     fn take_back(&self, name: &str, environment: Arc<ExecutionEnvironment>) {
@@ -153,8 +168,35 @@ impl Fleet {
         if environment.phase() == Phase::Ended {
             of.all.retain(|other| !Arc::ptr_eq(other, &environment));
         } else {
-            of.idle.push(environment);
+            of.idle.push((environment, Instant::now()));
         }
+    }
+}
+
+impl Inner {
+    /// Takes out the environments that have been idle for too long.
+    fn take_old(&self) -> Vec<Arc<ExecutionEnvironment>> {
+        let mut state = self.state.lock();
+        let mut old = Vec::new();
+        for of in state.of.values_mut() {
+            let count = of
+                .idle
+                .partition_point(|(_, since)| since.elapsed() >= self.idle_lifetime);
+            for (environment, _) in of.idle.drain(..count) {
+                of.all.retain(|other| !Arc::ptr_eq(other, &environment));
+                old.push(environment);
+            }
+        }
+        old
+    }
+}
+
+/// Shuts environments down that have been idle for too long, as long as there is a fleet.
+async fn retire(fleet: Weak<Inner>) {
+    while let Some(pause) = fleet.upgrade().map(|fleet| fleet.idle_lifetime / 4) {
+        tokio::time::sleep(pause.max(Duration::from_millis(1))).await;
+        let old = fleet.upgrade().map_or_else(Vec::new, |fleet| fleet.take_old());
+        join_all(old.iter().map(|environment| environment.shutdown())).await;
     }
 }
 

@@ -3,6 +3,8 @@
 //! It reads requests, asks for functions by name, and renders what comes back. Whether an invocation is taken, and by
 //! which environment, is not its affair.
 
+#[cfg(test)]
+mod any_request;
 mod control;
 mod error;
 mod event_stream;
@@ -25,6 +27,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::response::IntoResponse as _;
@@ -38,7 +41,7 @@ use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
 use self::error::{ApiError, Exception};
-use self::fleet::Fleet;
+use self::fleet::{Fleet, IDLE_LIFETIME};
 use self::functions::{Functions, Version};
 pub use self::listener::FrontDoorListener;
 use self::name::FunctionReference;
@@ -83,10 +86,11 @@ struct Called<'a> {
 }
 
 /// Gathers what a front door opens on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FrontDoorBuilder {
     functions: Vec<(Function, Option<u32>)>,
     urls: url::Urls,
+    idle_lifetime: Duration,
 }
 
 impl FrontDoorBuilder {
@@ -119,11 +123,19 @@ impl FrontDoorBuilder {
         self
     }
 
+    /// Sets how long an environment is kept without an invocation, before it is shut down by the rules. Default: 10
+    /// minutes.
+    #[must_use]
+    pub fn idle_lifetime(mut self, idle_lifetime: Duration) -> Self {
+        self.idle_lifetime = idle_lifetime;
+        self
+    }
+
     /// Makes the front door.
     pub fn build(self) -> FrontDoor {
         FrontDoor {
             inner: Arc::new(Inner {
-                functions: Box::new(Fleet::new(self.functions)),
+                functions: Box::new(Fleet::new(self.functions, self.idle_lifetime)),
                 urls: self.urls,
                 clock: RealClock::new(),
             }),
@@ -134,7 +146,11 @@ impl FrontDoorBuilder {
 impl FrontDoor {
     /// Begins with no function.
     pub fn builder() -> FrontDoorBuilder {
-        FrontDoorBuilder::default()
+        FrontDoorBuilder {
+            functions: Vec::new(),
+            urls: url::Urls::default(),
+            idle_lifetime: IDLE_LIFETIME,
+        }
     }
 
     /// Shuts every environment down by the rules, and returns when all are gone. Invocations that come from now on are

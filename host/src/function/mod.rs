@@ -720,3 +720,26 @@ impl Function {
         self.ephemeral_storage_size
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zone_is_named_as_those_of_its_region_are() {
+        for (region, zone) in [
+            ("us-east-1", "use1-az1"),
+            ("us-west-2", "usw2-az1"),
+            ("eu-central-1", "euc1-az1"),
+            ("ap-southeast-2", "apse2-az1"),
+            ("ap-northeast-1", "apne1-az1"),
+            ("sa-east-1", "sae1-az1"),
+        ] {
+            assert_eq!(availability_zone_id(region), zone);
+        }
+        // A region can have any name here.
+        for region in ["", "-", "local", "\u{e4}-\u{f6}"] {
+            assert!(availability_zone_id(region).ends_with("-az1"), "{region:?}");
+        }
+    }
+}

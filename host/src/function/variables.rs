@@ -162,9 +162,33 @@ mod tests {
 
     #[test]
     fn names_that_are_reserved_or_malformed_are_refused() {
+        // Those that the service's documentation lists, and those of SnapStart.
         for name in [
-            "AWS_REGION",
             "_HANDLER",
+            "_X_AMZN_TRACE_ID",
+            "_AWS_XRAY_DAEMON_ADDRESS",
+            "_AWS_XRAY_DAEMON_PORT",
+            "AWS_DEFAULT_REGION",
+            "AWS_REGION",
+            "AWS_EXECUTION_ENV",
+            "AWS_LAMBDA_FUNCTION_NAME",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+            "AWS_LAMBDA_FUNCTION_VERSION",
+            "AWS_LAMBDA_INITIALIZATION_TYPE",
+            "AWS_LAMBDA_LOG_GROUP_NAME",
+            "AWS_LAMBDA_LOG_STREAM_NAME",
+            "AWS_LAMBDA_MAX_CONCURRENCY",
+            "AWS_LAMBDA_METADATA_API",
+            "AWS_LAMBDA_METADATA_TOKEN",
+            "AWS_LAMBDA_RUNTIME_API",
+            "AWS_ACCESS_KEY",
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+            "LAMBDA_TASK_ROOT",
+            "LAMBDA_RUNTIME_DIR",
             "_HIDDEN",
             "",
             "A",
@@ -174,7 +198,22 @@ mod tests {
         ] {
             assert!(check(name).is_err(), "{name:?}");
         }
-        for name in ["TABLE", "AWS_LAMBDA_LOG_LEVEL", "PATH", "ab"] {
+        // Among them those of the platform's that a function may set.
+        for name in [
+            "TABLE",
+            "ab",
+            "AWS_LAMBDA_LOG_FORMAT",
+            "AWS_LAMBDA_LOG_LEVEL",
+            "AWS_XRAY_CONTEXT_MISSING",
+            "AWS_XRAY_DAEMON_ADDRESS",
+            "LANG",
+            "LD_LIBRARY_PATH",
+            "PATH",
+            "TZ",
+            "NODE_PATH",
+            "PYTHONPATH",
+            "GEM_PATH",
+        ] {
             assert_eq!(check(name), Ok(()), "{name:?}");
         }
     }

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lambox_lifecycle::{Answer, Call, Rejection, Ticket, Timestamp};
+use bytes::Bytes;
+use lambox_lifecycle::{Answer, Call, Rejection, SubscriptionId, Ticket, Timestamp};
 use uuid::Uuid;
 
 pub(crate) mod http;
@@ -55,6 +56,9 @@ pub(crate) trait Api: Clone + Send + Sync + 'static {
     ///
     /// Why there are none.
     fn credentials(&self, token: Option<&str>) -> Result<IssuedCredentials, NoCredentials>;
+    /// The next events of a subscription that is fetched by host functions, one a line. Without waiting there is nothing if
+    /// none have been gathered.
+    fn fetch(&self, subscription: SubscriptionId, wait: bool) -> impl Future<Output = Option<Bytes>> + Send;
     /// The client of a response whose head was taken went away before its body was whole.
     fn hang_up(&self, head: Ticket);
     /// A runtime's sandbox is about to wait in a host function for its next invocation: nothing else of it can run.

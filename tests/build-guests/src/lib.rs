@@ -54,6 +54,8 @@ pub const COMPONENTS: &[Component] = &[
     component("streaming", "examples/streaming"),
     component("streaming-sdk", "examples/streaming-sdk"),
     component("snap-start", "tests/snap-start"),
+    component("telemetry-extension", "examples/telemetry-extension"),
+    component("telemetry-extension-sdk", "examples/telemetry-extension-sdk"),
     component("work-after-answer", "tests/work-after-answer"),
 ];
 
@@ -103,6 +105,8 @@ pub const GUESTS: &[Guest] = &[
     alone("streaming", Kind::Function),
     alone("streaming-sdk", Kind::Function),
     alone("snap-start", Kind::Function),
+    alone("telemetry-extension", Kind::Extension),
+    alone("telemetry-extension-sdk", Kind::Extension),
     alone("work-after-answer", Kind::Function),
     test("answer-stale", Kind::Function),
     test("answer-twice", Kind::Function),

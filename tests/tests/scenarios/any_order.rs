@@ -161,7 +161,6 @@ const ROUTES: &[Route] = &[
         method: "PUT",
         path: "/2022-07-01/telemetry",
         answers: &[
-            (202, &[]),
             (200, &[]),
             (
                 400,
@@ -190,7 +189,6 @@ const ROUTES: &[Route] = &[
         method: "PUT",
         path: "/2020-08-15/logs",
         answers: &[
-            (202, &[]),
             (200, &[]),
             (
                 400,

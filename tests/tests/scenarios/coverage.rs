@@ -19,6 +19,7 @@ const SCENARIOS: &str = concat!(
     include_str!("parity.rs"),
     include_str!("restore.rs"),
     include_str!("streaming.rs"),
+    include_str!("telemetry.rs"),
     include_str!("timeouts.rs"),
 );
 

@@ -1,11 +1,18 @@
 //! The front door over a real port, through a client that hides nothing.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use insta::assert_snapshot;
-use lambox::{Cors, FrontDoor, FrontDoorListener, FunctionBuilder, FunctionUrl, InvokeMode, MAX_PAYLOAD_BYTES};
+use lambox::lifecycle::Config;
+use lambox::{
+    Cors, FrontDoor, FrontDoorListener, FunctionBuilder, FunctionUrl, InvokeMode, LogEntry, LogSink, LogSource,
+    MAX_PAYLOAD_BYTES, PlatformEvent,
+};
 use lambox_tests::{Connection, FunctionBuilderExt as _, Reply, Transport, component, over, simulator, within};
 use serde_json::{Value, json};
 
@@ -875,16 +882,36 @@ async fn a_caller_that_goes_away_cancels_nothing() {
     assert_eq!(door.invoke("probe", &[], AT_ONCE).await.status, 429);
 }
 
+/// Whether an invocation has begun.
+#[derive(Debug, Default)]
+struct Started(AtomicBool);
+
+impl LogSink for Started {
+    fn write(&self, entry: &LogEntry, _: &Config) {
+        if let LogSource::Platform(PlatformEvent::Start { .. }) = &entry.source {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_answers_who_waits_and_refuses_who_comes() {
-    let door = FrontDoor::builder();
-    let door = door.function_with_reserved_concurrency(stream().build().expect("it is well configured"), 1);
+    let started = Arc::new(Started::default());
+    let sink: Arc<dyn LogSink> = Arc::clone(&started) as _;
+    let function = stream().log_sink(sink).build().expect("it is well configured");
+    let door = FrontDoor::builder().function_with_reserved_concurrency(function, 1);
     let door = Door::of(door.build()).await;
     let mut waiting = door.connect().await;
     waiting.send("POST", &invocations("probe"), &[], FOR_EVER).await;
     let mut late = door.connect().await;
-    // It is under way when there is no place any more.
-    within(async { while late.call("POST", &invocations("probe"), &[], AT_ONCE).await.status != 429 {} }).await;
+    // Before it is under way, who is late would take its place.
+    within(async {
+        while !started.0.load(Ordering::Acquire) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert_eq!(late.call("POST", &invocations("probe"), &[], AT_ONCE).await.status, 429);
     within(door.front.shutdown()).await;
     let reply = waiting.receive().await;
     assert_eq!(
@@ -899,6 +926,37 @@ async fn a_shutdown_answers_who_waits_and_refuses_who_comes() {
         r#"500 serviceexception {"Type":"Service","Message":"Lambox is shutting down."}"#
     );
     within(door.listener.close()).await;
+}
+
+/// Passes on what is written to a log.
+#[derive(Debug)]
+struct Lines(tokio::sync::mpsc::UnboundedSender<String>);
+
+impl lambox::LogSink for Lines {
+    fn write(&self, entry: &lambox::LogEntry, _: &lambox::Config) {
+        let (LogSource::Function(line) | LogSource::Extension(_, line)) = &entry.source else {
+            return;
+        };
+        // Nobody listens any more when a scenario is over.
+        let _ = self.0.send(String::from_utf8_lossy(line).into_owned());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environment_without_invocations_is_shut_down_by_the_rules() {
+    let (sender, mut lines) = tokio::sync::mpsc::unbounded_channel();
+    let function = over(Transport::Host, "echo")
+        .guest_extension("ext-slow")
+        .log_sink(Arc::new(Lines(sender)));
+    let door = FrontDoor::builder().function(function.build().expect("it is well configured"));
+    let door = Door::of(door.idle_lifetime(Duration::from_millis(1)).build()).await;
+    for _ in 0..2 {
+        assert_eq!(door.invoke("probe", &[], "1").await.body, "1");
+        for told in ["ext-slow INVOKE ", "ext-slow SHUTDOWN spindown "] {
+            let line = within(lines.recv()).await.expect("there is a log");
+            assert!(line.starts_with(told), "{line}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! What a guest sees, and what it does not.
 
 use insta::assert_snapshot;
-use lambox::{InvokeResult, LogSource, RUNTIME_API_PORT};
-use lambox_tests::{FunctionBuilderExt as _, Stage, Transport, over, same_over, same_over_all, within};
+use lambox::{ConfigurationError, InvokeResult, LogSource, RUNTIME_API_PORT};
+use lambox_tests::{FunctionBuilderExt as _, Stage, Transport, function, over, same_over, same_over_all, within};
 use serde_json::{Value, json};
 
 async fn ask(stage: &mut Stage, event: Value) -> (Value, InvokeResult) {
@@ -135,6 +135,20 @@ async fn an_extension_has_the_functions_variables_without_those_that_are_the_run
       }
     }
     "#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_functions_own_variables_are_four_kilobytes_together() {
+    // Names count as values do.
+    let of = |bytes: usize| {
+        let second = "y".repeat(bytes - "FIRST".len() - 2_000 - "SECOND".len());
+        function("env").env("FIRST", "x".repeat(2_000)).env("SECOND", second)
+    };
+    let mut stage = of(4_096).stage();
+    let (told, _) = ask(&mut stage, json!({})).await;
+    assert_eq!(told["vars"]["SECOND"].as_str().map(str::len), Some(2_085));
+    let refused = of(4_097).build().err();
+    assert_eq!(refused, Some(ConfigurationError::VariablesTooLong { bytes: 4_097 }));
 }
 
 #[tokio::test(flavor = "multi_thread")]

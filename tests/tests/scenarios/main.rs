@@ -20,4 +20,5 @@ mod parity;
 mod restore;
 mod sdks;
 mod streaming;
+mod telemetry;
 mod timeouts;

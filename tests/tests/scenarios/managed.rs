@@ -2,7 +2,8 @@
 
 use lambox::lifecycle::Refusal;
 use lambox::{
-    FunctionBuilder, InvokeError, InvokeRequest, LogFormat, LogSource, MaxConcurrency, PendingInvocation, Phase, Status,
+    ConfigurationError, FunctionBuilder, InitType, InvokeError, InvokeRequest, LogFormat, LogSource, MaxConcurrency,
+    PendingInvocation, Phase, Status,
 };
 use lambox_tests::{
     FunctionBuilderExt as _, Stage, Transport, component, function, over, redacted, request_id, same_over, simulator,
@@ -321,6 +322,13 @@ async fn what_an_environment_for_one_cannot_have() {
     let large = || builder().memory_mb(4_097);
     assert!(long().build().is_err() && large().build().is_err());
     assert!(at_once(long(), 1).build().is_ok() && at_once(large(), 1).build().is_ok());
+    for initialization_type in [InitType::ProvisionedConcurrency, InitType::SnapStart] {
+        let refused = at_once(builder().initialization_type(initialization_type), 2).build();
+        assert_eq!(refused.err(), Some(ConfigurationError::InitializationType));
+    }
+    let max_concurrency = std::num::NonZeroU16::MIN;
+    let refused = builder().initialization_type(InitType::LambdaManagedInstances { max_concurrency });
+    assert_eq!(refused.build().err(), Some(ConfigurationError::InitializationType));
 }
 
 #[tokio::test]

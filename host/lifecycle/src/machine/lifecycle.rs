@@ -6,7 +6,7 @@ use super::crew::Main as _;
 use super::extension::{Extension, Origin};
 use super::managed::Managed;
 use super::{Classic, ExtensionView, Phase};
-use crate::{Config, Effect, InitType, Input, Program, Reading, Rejection, Timestamp};
+use crate::{Config, Effect, InitType, Input, Program, Reading, Rejection, Subscription, Timestamp};
 
 /// One execution environment.
 ///
@@ -152,6 +152,11 @@ impl Lifecycle {
     /// The name of the runtime's state as the service spells it, or `NotStarted` or `Exited`.
     pub fn runtime_state(&self) -> &'static str {
         either!(&self.0, machine => machine.crew().map_or("NotStarted", |crew| crew.runtime.name()))
+    }
+
+    /// The subscriptions to telemetry that were accepted. They survive a reset.
+    pub fn subscriptions(&self) -> &[Arc<Subscription>] {
+        either!(&self.0, machine => &machine.subscriptions)
     }
 
     /// The extensions of this generation: the external ones in the order of the configuration, then the internal ones.

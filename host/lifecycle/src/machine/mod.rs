@@ -12,6 +12,7 @@ mod restore;
 mod runtime;
 mod shutdown;
 mod stream;
+mod telemetry;
 
 use std::collections::VecDeque;
 use std::mem;
@@ -28,7 +29,7 @@ use shutdown::{Afterwards, Shutdown};
 
 use crate::{
     Answer, Call, Config, Effect, Exit, InitPhase, Input, PlatformEvent, Program, Reading, Rejection, ShutdownReason,
-    Ticket, Timestamp,
+    Subscription, Ticket, Timestamp,
 };
 
 /// Where in its life an execution environment is.
@@ -100,6 +101,8 @@ struct Machine<S> {
     frozen: bool,
     freezes: u64,
     generation: u64,
+    /// Of extensions by their names, so that they outlive a reset.
+    subscriptions: Vec<Arc<Subscription>>,
 }
 
 /// An environment that serves one invocation at a time, and is frozen between them.
@@ -115,6 +118,7 @@ impl<S> Machine<S> {
             frozen: true,
             freezes: 0,
             generation: 0,
+            subscriptions: Vec::new(),
         }
     }
 
@@ -162,6 +166,7 @@ impl Classic {
             Input::Call { ticket, call } => match call {
                 Call::Runtime(call) => self.runtime_call(reading, state, ticket, call),
                 Call::Extension(call) => self.extension_call(reading, state, ticket, call),
+                Call::Telemetry(call) => self.telemetry_call(reading, state, ticket, call),
             },
             Input::Invoke(invocation) => match state {
                 State::Ready(crew) => self.begin_invoke(reading, crew, invoke::Assignment::warm(invocation)),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+
 /// An API with which an extension subscribes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Api {
@@ -56,17 +58,22 @@ impl EventType {
 ///
 /// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html>; that there are
 /// these five, observed in the service's own message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 pub enum Schema {
     /// `2020-08-15` of the Logs API, its default.
+    #[serde(rename = "2020-08-15")]
     Logs20200815,
     /// `2021-03-18` of the Logs API: with `platform.runtimeDone`.
+    #[serde(rename = "2021-03-18")]
     Logs20210318,
     /// `2022-07-01` of the Telemetry API.
+    #[serde(rename = "2022-07-01")]
     Telemetry20220701,
     /// `2022-12-13` of the Telemetry API: a line that is a JSON object is told as one where the log format is JSON.
+    #[serde(rename = "2022-12-13")]
     Telemetry20221213,
     /// `2025-01-29` of the Telemetry API.
+    #[serde(rename = "2025-01-29")]
     Telemetry20250129,
 }
 

@@ -12,11 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use lambox_lifecycle::telemetry::Api;
 use lambox_lifecycle::{
     Answer, BodyError, Call, Config, Echo, Effect, ErrorReport, Exit, ExtensionCall, ExtensionEvent,
     ExtensionIdentifier, GivenIdentifier, InitType, Input, Invocation, Lifecycle, Logging, ManagedReport, Outcome,
-    Phase, PlatformEvent, Program, Reading, Refusal, RegisterBody, Rejection, RequestId, ResponseMode, RuntimeCall,
-    StreamEnd, StreamRate, Ticket, Timestamp, log,
+    Phase, PlatformEvent, Program, Reach, Reading, Refusal, RegisterBody, Rejection, RequestId, ResponseMode,
+    RuntimeCall, StreamEnd, StreamRate, TelemetryCall, Ticket, Timestamp, log,
 };
 use uuid::Uuid;
 
@@ -428,6 +429,10 @@ impl World {
                         write!(text, "| {}", line.replace('\t', "→"))
                     }
                 }
+                Effect::Subscribe(subscription) => {
+                    writeln!(text, "subscribe {} {}", subscription.id.0, subscription.name)
+                }
+                Effect::Resubscribe(id) => writeln!(text, "resubscribe {}", id.0),
                 Effect::Ended => writeln!(text, "ended"),
             }
             .expect("a string takes everything");
@@ -458,10 +463,33 @@ fn answered(answer: &Result<Answer, Rejection>) -> String {
         Ok(Answer::Event(ExtensionEvent::Shutdown { reason, deadline })) => {
             format!("SHUTDOWN {}, deadline {}", reason.as_str(), since_epoch(*deadline))
         }
+        Ok(Answer::Subscribed(subscribed)) => format!("subscribed {}", subscribed.id.0),
+        Ok(Answer::Fetch) => "fetch".to_owned(),
         Err(rejection) => format!("{}: {}", rejection.error_type(), rejection.message()),
     }
 }
 
 fn since_epoch(at: Timestamp) -> String {
     format!("{} ms", at.as_epoch_ms() - EPOCH_MS)
+}
+
+/// One of forty different subscriptions, most of them good ones.
+pub fn subscribe(identifier: GivenIdentifier, which: u16) -> Call {
+    let (api, schema) = [
+        (Api::Telemetry, "2025-01-29"),
+        (Api::Telemetry, "2025-01-29"),
+        (Api::Telemetry, "2022-07-01"),
+        (Api::Logs, "2020-08-15"),
+        (Api::Logs, "2022-12-13"),
+    ][usize::from(which % 5)];
+    let text = format!(
+        r#"{{"schemaVersion":"{schema}","types":["platform"],"destination":{{"protocol":"TCP","port":{}}}}}"#,
+        8000 + which / 5
+    );
+    Call::Telemetry(TelemetryCall::Subscribe {
+        api,
+        identifier,
+        reach: Reach::Environment,
+        body: serde_json::from_str(&text).map_err(|error| error.to_string()),
+    })
 }

@@ -13,7 +13,8 @@ use http_body::Body;
 
 pub use self::cors::Cors;
 use self::event::Circumstances;
-use self::response::{NoResponse, UrlResponse};
+use self::response::NoResponse;
+pub(super) use self::response::UrlResponse;
 use super::error::ApiError;
 use super::functions::{Refusal, Version};
 use super::invoke::{TRACE_ID, collect};

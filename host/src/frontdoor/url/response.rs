@@ -14,15 +14,15 @@ pub(super) const OCTET_STREAM: HeaderValue = HeaderValue::from_static("applicati
 
 /// A response to a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct UrlResponse {
-    pub(super) status: StatusCode,
+pub(in crate::frontdoor) struct UrlResponse {
+    pub(in crate::frontdoor) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
 /// The function's answer is no HTTP response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NoResponse;
+pub(in crate::frontdoor) struct NoResponse;
 
 impl UrlResponse {
     fn new(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Self {
@@ -56,7 +56,7 @@ impl UrlResponse {
     /// An answer that came whole to a URL that is buffered.
     ///
     /// Source: observed, in every case: also that a streamed answer with a prelude loses its body here.
-    pub(super) fn of_buffered(payload: Bytes, content_type: Option<&str>) -> Result<Self, NoResponse> {
+    pub(in crate::frontdoor) fn of_buffered(payload: Bytes, content_type: Option<&str>) -> Result<Self, NoResponse> {
         if payload.is_empty() {
             return Ok(Self::new(StatusCode::OK, JSON, payload));
         }
@@ -76,7 +76,7 @@ impl UrlResponse {
     /// The head of an answer that came whole to a URL that streams, and whose bytes go out as they are.
     ///
     /// Source: observed: `statusCode`, `headers` and `cookies` are obeyed, and the body is the whole payload.
-    pub(super) fn of_unstreamed(payload: &Bytes, content_type: Option<&str>) -> Result<Self, NoResponse> {
+    pub(in crate::frontdoor) fn of_unstreamed(payload: &Bytes, content_type: Option<&str>) -> Result<Self, NoResponse> {
         let mut response = match serde_json::from_slice(payload) {
             Ok(Value::Object(object)) if object.contains_key("statusCode") => Self::of_object(&object)?,
             _ => Self::new(StatusCode::OK, text_type(content_type).unwrap_or(JSON), Bytes::new()),

@@ -1,5 +1,5 @@
-//! The Runtime API (2018-06-01), the Extensions API (2020-01-01) and, until there are real ones, the stand-ins for the
-//! Logs and Telemetry APIs, as HTTP/1.1.
+//! The Runtime API (2018-06-01), the Extensions API (2020-01-01), the Telemetry API (2022-07-01) and the Logs API
+//! (2020-08-15), as HTTP/1.1.
 //!
 //! Nothing here judges a call. A request becomes a [`Call`](lambox_lifecycle::Call), what comes back becomes a
 //! response; the one thing this module knows better than the lifecycle is when a body has to be read.

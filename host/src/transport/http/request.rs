@@ -9,6 +9,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
 use lambox_lifecycle::{
     BodyError, Echo, ErrorReport, ExtensionIdentifier, GivenIdentifier, RegisterBody, RequestId, ResponseMode,
+    SubscriptionBody,
 };
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -24,7 +25,7 @@ const EXTENSION_FUNCTION_ERROR_TYPE: HeaderName = HeaderName::from_static("lambd
 const EXTENSION_NAME: HeaderName = HeaderName::from_static("lambda-extension-name");
 const RESPONSE_MODE: HeaderName = HeaderName::from_static("lambda-runtime-function-response-mode");
 
-/// The largest body of a registration that is read: 64 KiB. The events that exist take 30 bytes.
+/// The largest body of a registration or a subscription that is read: 64 KiB. The events that exist take 30 bytes.
 ///
 /// Source: assumed; a registration with a larger body at the service would settle it. Without a bound, a guest could
 /// make the host hold many times what it sends: an empty string of three bytes in JSON takes eight times that here.
@@ -140,10 +141,7 @@ pub(super) fn registration(body: Result<Bytes, BodyError>) -> Result<RegisterBod
         configuration_keys: Option<Vec<IgnoredAny>>,
     }
 
-    let body = body.map_err(|error| match error {
-        BodyError::TooLarge => format!("request body exceeds {MAX_REGISTRATION_BYTES} bytes"),
-        BodyError::Truncated => "unexpected EOF".to_owned(),
-    })?;
+    let body = body.map_err(unreadable)?;
     let Registration {
         events,
         configuration_keys,
@@ -152,6 +150,18 @@ pub(super) fn registration(body: Result<Bytes, BodyError>) -> Result<RegisterBod
         events: events.unwrap_or_default(),
         has_configuration_keys: configuration_keys.is_some_and(|keys| !keys.is_empty()),
     })
+}
+
+/// The body of a subscription, or what serde says is wrong with it.
+pub(super) fn subscription(body: Result<Bytes, BodyError>) -> Result<SubscriptionBody, String> {
+    serde_json::from_slice(&body.map_err(unreadable)?).map_err(|error| error.to_string())
+}
+
+fn unreadable(error: BodyError) -> String {
+    match error {
+        BodyError::TooLarge => format!("request body exceeds {MAX_REGISTRATION_BYTES} bytes"),
+        BodyError::Truncated => "unexpected EOF".to_owned(),
+    }
 }
 
 fn report(

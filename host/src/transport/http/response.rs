@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
-use lambox_lifecycle::{Answer, Delivery, ExtensionEvent, Registration, Rejection};
+use lambox_lifecycle::{Answer, Delivery, ExtensionEvent, Registration, Rejection, Subscribed, SubscriptionFault};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -37,20 +37,19 @@ pub(super) fn answer(answer: Result<Answer, Rejection>, uuid: impl FnOnce() -> U
     match answer {
         Ok(Answer::Accepted) => accepted(),
         // Only the head of a response is answered with this, and whoever sent the head went on to the body.
-        Ok(Answer::SendBody | Answer::SendChunks) => internal_error(),
+        // And events are fetched over host functions only.
+        Ok(Answer::SendBody | Answer::SendChunks | Answer::Fetch) => internal_error(),
         Ok(Answer::Restored) => Response::new(Full::default()),
         Ok(Answer::Invocation(delivery)) => invocation(&delivery),
         Ok(Answer::Registered(registration)) => registered(&registration),
         Ok(Answer::Event(event)) => extension_event(&event, uuid()),
+        Ok(Answer::Subscribed(subscribed)) => subscription(subscribed),
         Err(Rejection::NotFound) => not_found(),
+        Err(Rejection::Subscription { api, fault }) => {
+            subscription_refusal(subscription_status(&fault), fault.error_type(api), &fault.message(api))
+        }
         Err(rejection) => refusal(status(&rejection), rejection.error_type(), &rejection.message()),
     }
-}
-
-/// The stand-in for a subscription: the service's own emulator takes it, says that there will be nothing, and
-/// delivers nothing.
-pub(super) fn not_supported(error_type: &str, message: &str) -> ApiResponse {
-    refusal(StatusCode::ACCEPTED, error_type, message)
 }
 
 /// The answer to the undocumented `ping`.
@@ -158,12 +157,58 @@ fn status(rejection: &Rejection) -> StatusCode {
         | Rejection::MalformedIdentifier
         | Rejection::UnknownIdentifier { .. }
         | Rejection::MissingErrorType
-        | Rejection::EventsForInternalExtension => StatusCode::FORBIDDEN,
+        | Rejection::EventsForInternalExtension
+        | Rejection::UnknownSubscription => StatusCode::FORBIDDEN,
         Rejection::InvokeTimeout => StatusCode::GONE,
         Rejection::NotFound => StatusCode::NOT_FOUND,
+        Rejection::Subscription { fault, .. } => subscription_status(fault),
         // The documentation tells runtimes and extensions to exit on this one, which is what is wanted of them.
         Rejection::TooManyIdleRuntimes | Rejection::Ended => StatusCode::INTERNAL_SERVER_ERROR,
     }
+}
+
+fn subscription_status(fault: &SubscriptionFault) -> StatusCode {
+    match fault {
+        SubscriptionFault::NotHttp | SubscriptionFault::ForeignHost | SubscriptionFault::Closed => {
+            StatusCode::FORBIDDEN
+        }
+        SubscriptionFault::Deserialization { .. }
+        | SubscriptionFault::ForeignSchema
+        | SubscriptionFault::OlderSchema
+        | SubscriptionFault::NoTypes
+        | SubscriptionFault::RepeatedTypes
+        | SubscriptionFault::SingleType
+        | SubscriptionFault::OutOfRange { .. }
+        | SubscriptionFault::NoPort
+        | SubscriptionFault::ReservedPort
+        | SubscriptionFault::InvalidPath
+        | SubscriptionFault::OtherApi { .. }
+        | SubscriptionFault::TooMany => StatusCode::BAD_REQUEST,
+    }
+}
+
+fn subscription(subscribed: Subscribed) -> ApiResponse {
+    let state: &[u8] = if subscribed.is_new {
+        b"\"OK\""
+    } else {
+        b"\"AlreadySubscribed\""
+    };
+    respond(StatusCode::OK, JSON, Bytes::from_static(state))
+}
+
+/// A refusal of the part of the service that deals with telemetry, which names the type first.
+fn subscription_refusal(status: StatusCode, error_type: &str, message: &str) -> ApiResponse {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Refusal<'a> {
+        error_type: &'a str,
+        error_message: &'a str,
+    }
+    let body = json(&Refusal {
+        error_type,
+        error_message: message,
+    });
+    respond(status, JSON, body.into())
 }
 
 fn accepted() -> ApiResponse {

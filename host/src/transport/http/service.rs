@@ -14,7 +14,8 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use lambox_lifecycle::{
-    Answer, BodyError, Call, ExtensionCall, ExtensionIdentifier, Rejection, RuntimeCall, StreamEnd, Ticket, limits,
+    Answer, BodyError, Call, ExtensionCall, ExtensionIdentifier, Reach, Rejection, RuntimeCall, StreamEnd,
+    TelemetryCall, Ticket, limits, telemetry,
 };
 use tokio::sync::Semaphore;
 
@@ -33,6 +34,8 @@ const MAX_ERROR_BODIES: usize = 4;
 pub(crate) struct Apis<A> {
     api: A,
     error_bodies: Arc<Semaphore>,
+    /// On which network its clients are.
+    reach: Reach,
 }
 
 /// The body of a response is being read. Dropped before it is whole, it is a hang-up.
@@ -60,7 +63,14 @@ impl<A: Api> Apis<A> {
         Self {
             api,
             error_bodies: Arc::new(Semaphore::new(MAX_ERROR_BODIES)),
+            reach: Reach::Environment,
         }
+    }
+
+    /// The same APIs for clients on this machine's own loopback.
+    pub(crate) fn on_machine(mut self) -> Self {
+        self.reach = Reach::Machine;
+        self
     }
 
     /// Answers a request. Dropping the future is a hang-up.
@@ -94,10 +104,15 @@ impl<A: Api> Apis<A> {
         let headers = &head.headers;
         let call = match route {
             Route::Ping => return response::pong(),
-            Route::Logs => return response::not_supported("Logs.NotSupported", "Logs API is not supported"),
-            Route::Telemetry => {
-                return response::not_supported("Telemetry.NotSupported", "Telemetry API is not supported");
-            }
+            Route::Logs | Route::Telemetry => Call::Telemetry(TelemetryCall::Subscribe {
+                api: match route {
+                    Route::Logs => telemetry::Api::Logs,
+                    _ => telemetry::Api::Telemetry,
+                },
+                identifier: request::extension_identifier(headers),
+                reach: self.reach,
+                body: request::subscription(body.collect(request::MAX_REGISTRATION_BYTES).await),
+            }),
             Route::InvocationResponse(id) => return self.render(self.take_response(id, head, body).await),
             Route::InvocationNext => Call::Runtime(RuntimeCall::Next),
             Route::Metadata => return response::metadata(self.api.metadata(request::token(headers, "Bearer "))),

@@ -99,7 +99,7 @@ impl<A: Api> Lambda<'_, A> {
 /// The longest name of an extension: that of a file. A longer one is as good as none.
 const MAX_NAME_BYTES: usize = 255;
 
-fn given(identifier: &str) -> GivenIdentifier {
+pub(super) fn given(identifier: &str) -> GivenIdentifier {
     if identifier.is_empty() {
         return GivenIdentifier::Missing;
     }

@@ -6,6 +6,7 @@ mod handler;
 mod metadata;
 mod runtime;
 mod stream;
+mod telemetry;
 
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ impl<A: Api> HasData for HasLambda<A> {
     type Data<'a> = Lambda<'a, A>;
 }
 
-/// Offers the interfaces `runtime` and `extension` to guests.
+/// Offers the interfaces `runtime`, `extension` and `telemetry` to guests.
 ///
 /// # Errors
 ///
@@ -51,7 +52,8 @@ pub(crate) fn add_to_linker<T: LambdaView>(linker: &mut Linker<T>) -> wasmtime::
     bindings::lambda::types::add_to_linker::<T, HasLambda<T::Api>>(linker, view::<T>)?;
     bindings::lambda::runtime::add_to_linker::<T, HasLambda<T::Api>>(linker, view::<T>)?;
     bindings::lambda::extension::add_to_linker::<T, HasLambda<T::Api>>(linker, view::<T>)?;
-    bindings::lambda::metadata::add_to_linker::<T, HasLambda<T::Api>>(linker, view::<T>)
+    bindings::lambda::metadata::add_to_linker::<T, HasLambda<T::Api>>(linker, view::<T>)?;
+    bindings::lambda::telemetry::add_to_linker::<T, HasLambda<T::Api>>(linker, view::<T>)
 }
 
 impl From<Rejection> for bindings::lambda::types::Rejection {

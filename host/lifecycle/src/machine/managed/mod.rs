@@ -62,6 +62,7 @@ impl Managed {
             Input::Call { ticket, call } => match call {
                 Call::Runtime(call) => self.runtime_call(reading, state, ticket, call),
                 Call::Extension(call) => self.extension_call(reading, state, ticket, call),
+                Call::Telemetry(call) => self.telemetry_call(reading, state, ticket, call),
             },
             Input::Invoke(invocation) => match state {
                 State::Serving(mut crew, mut invocations) => {

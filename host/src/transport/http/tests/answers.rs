@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use lambox_lifecycle::telemetry::Api;
 use lambox_lifecycle::{
     Answer, Delivery, ExtensionEvent, ExtensionIdentifier, Invocation, InvocationId, Registration, Rejection,
-    RequestId, ShutdownReason, Timestamp,
+    RequestId, ShutdownReason, SubscriptionFault, Timestamp,
 };
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{Script, exchange, request};
@@ -246,6 +248,15 @@ fn rejections() -> Vec<Rejection> {
         Rejection::InvokeTimeout,
         Rejection::TooManyIdleRuntimes,
         Rejection::EventsForInternalExtension,
+        Rejection::Subscription {
+            api: Api::Telemetry,
+            fault: SubscriptionFault::NoTypes,
+        },
+        Rejection::Subscription {
+            api: Api::Logs,
+            fault: SubscriptionFault::Closed,
+        },
+        Rejection::UnknownSubscription,
         Rejection::Ended,
     ]
 }
@@ -259,14 +270,15 @@ async fn every_refusal_has_its_status() {
         let answer = answered(Err(rejection.clone())).await;
         let (head, body) = answer.split_once("\n\n").unwrap();
         writeln!(text, "{variant}: {}", head.replace('\n', "; ")).unwrap();
-        let expected = serde_json::json!({
-            "errorMessage": rejection.message(),
-            "errorType": rejection.error_type(),
-        });
-        assert_eq!(
-            body,
-            format!("{}\\n", expected.to_string().escape_default()).replace("\\'", "'")
-        );
+        let (message, error_type) = (rejection.message(), rejection.error_type());
+        let expected = match rejection {
+            // That part of the service names the type first, and ends no line.
+            Rejection::Subscription { .. } => {
+                format!(r#"{{"errorType":"{error_type}","errorMessage":"{message}"}}"#)
+            }
+            _ => format!("{}\n", json!({ "errorMessage": message, "errorType": error_type })),
+        };
+        assert_eq!(body, expected.escape_default().to_string().replace("\\'", "'"));
     }
     insta::assert_snapshot!(text, @r#"
     InvalidRequestId: 400 Bad Request; content-type: application/json
@@ -290,6 +302,9 @@ async fn every_refusal_has_its_status() {
     InvokeTimeout: 410 Gone; content-type: application/json
     TooManyIdleRuntimes: 500 Internal Server Error; content-type: application/json
     EventsForInternalExtension: 403 Forbidden; content-type: application/json
+    Subscription: 400 Bad Request; content-type: application/json
+    Subscription: 403 Forbidden; content-type: application/json
+    UnknownSubscription: 403 Forbidden; content-type: application/json
     Ended: 500 Internal Server Error; content-type: application/json
     "#);
 }
@@ -407,8 +422,6 @@ async fn answers_that_need_no_environment() {
     let mut text = String::new();
     for line in [
         "GET /2018-06-01/ping",
-        "PUT /2020-08-15/logs",
-        "PUT /2022-07-01/telemetry",
         "GET /nowhere",
         "HEAD /2018-06-01/runtime/invocation/next",
     ] {
@@ -422,16 +435,6 @@ async fn answers_that_need_no_environment() {
     content-type: text/plain; charset=utf-8
 
     pong
-    # PUT /2020-08-15/logs
-    202 Accepted
-    content-type: application/json
-
-    {\"errorMessage\":\"Logs API is not supported\",\"errorType\":\"Logs.NotSupported\"}\n
-    # PUT /2022-07-01/telemetry
-    202 Accepted
-    content-type: application/json
-
-    {\"errorMessage\":\"Telemetry API is not supported\",\"errorType\":\"Telemetry.NotSupported\"}\n
     # GET /nowhere
     404 Not Found
     content-type: text/plain; charset=utf-8

@@ -47,6 +47,8 @@ fn path() -> impl Strategy<Value = String> {
             "/2018-06-01/runtime/init/error",
             "/2020-01-01/extension/register",
             "/2020-01-01/extension/init/error",
+            "/2020-08-15/logs",
+            "/2022-07-01/telemetry",
         ])
         .prop_map(str::to_owned),
     ]
@@ -99,7 +101,50 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
         "[{}\\[\\]\",:a-zA-Z0-9]{0,60}".prop_map(String::into_bytes),
         Just(b"3\r\nabc\r\n0\r\n\r\n".to_vec()),
         Just(b"{\"events\":[\"INVOKE\",\"SHUTDOWN\"]}".to_vec()),
+        subscription(),
     ]
+}
+
+/// Bodies that look like a subscription's.
+fn subscription() -> impl Strategy<Value = Vec<u8>> {
+    let key = select(vec![
+        "schemaVersion",
+        "types",
+        "buffering",
+        "destination",
+        "protocol",
+        "URI",
+        "port",
+        "timeoutMs",
+        "maxBytes",
+        "x",
+    ]);
+    let value = prop_oneof![
+        select(vec![
+            "\"2022-07-01\"",
+            "\"2020-08-15\"",
+            "[\"platform\"]",
+            "[\"platform.start\"]",
+            "[]",
+            "{}",
+            "null",
+            "-1",
+            "1e99",
+            "{\"protocol\":\"TCP\",\"port\":8080}",
+            "{\"protocol\":\"HTTP\",\"URI\":\"http://sandbox.localdomain:1\"}",
+            "{\"timeoutMs\":25}",
+            "\"\\ud800\"",
+        ])
+        .prop_map(str::to_owned),
+        "[ -~]{0,10}",
+    ];
+    proptest::collection::vec((key, value), 0..6).prop_map(|members| {
+        let members: Vec<_> = members
+            .iter()
+            .map(|(key, value)| format!("\"{key}\":{value}"))
+            .collect();
+        format!("{{{}}}", members.join(",")).into_bytes()
+    })
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
-use lambox_lifecycle::{Answer, Call, Rejection, Ticket};
+use lambox_lifecycle::{Answer, Call, Rejection, SubscriptionId, Ticket};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
@@ -61,6 +61,10 @@ impl Script {
 
 impl Api for Script {
     fn hang_up(&self, _: Ticket) {}
+
+    async fn fetch(&self, _: SubscriptionId, _: bool) -> Option<Bytes> {
+        None
+    }
 
     fn ticket(&self) -> Ticket {
         let mut state = self.0.lock();

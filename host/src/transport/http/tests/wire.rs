@@ -340,7 +340,7 @@ async fn who_is_refused_before_the_body_sees_the_answer_and_can_go_on() {
             "POST /2018-06-01/runtime/invocation/next HTTP/1.1\r\n",
             "405 Method Not Allowed",
         ),
-        ("PUT /2022-07-01/telemetry HTTP/1.1\r\n", "202 Accepted"),
+        ("PUT /2022-07-01/telemetry HTTP/1.1\r\n", "400 Bad Request"),
         ("GET /2020-01-01/extension/event/next HTTP/1.1\r\n", "400 Bad Request"),
     ] {
         let script = Script::always(Err(Rejection::InvalidRequestId));
