@@ -5,6 +5,8 @@ mod http;
 mod records;
 mod rest;
 
+use std::fmt::Write as _;
+
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use self::document::{Document, Place};
@@ -133,13 +135,18 @@ fn sources() -> String {
     }
     let command = Line::command();
     let width = command.get_subcommands().map(|source| source.get_name().len()).max();
-    command
-        .get_subcommands()
-        .map(|source| {
-            let about = source.get_about().map(ToString::to_string).unwrap_or_default();
-            format!("{:width$}  {about}\n", source.get_name(), width = width.unwrap_or(0))
-        })
-        .collect()
+    let mut lines = String::new();
+    for source in command.get_subcommands() {
+        let about = source.get_about().map(ToString::to_string).unwrap_or_default();
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            lines,
+            "{:width$}  {about}",
+            source.get_name(),
+            width = width.unwrap_or(0)
+        );
+    }
+    lines
 }
 
 /// JSON as it is: of itself, clap would take the text as a JSON string.
