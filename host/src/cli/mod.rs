@@ -1,6 +1,8 @@
 //! The command line: arguments as typed, resolved into what is to be done, done.
 
 mod builtin;
+mod completions;
+mod event;
 mod exit_code;
 mod function;
 mod invoke;
@@ -10,7 +12,7 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub(crate) use self::terminal::tell;
 
@@ -29,6 +31,8 @@ struct CommandLine {
 enum Command {
     Invoke(invoke::Arguments),
     Serve(serve::Arguments),
+    Event(event::Arguments),
+    Completions(completions::Arguments),
 }
 
 /// Why a command could not be carried out.
@@ -40,6 +44,10 @@ pub(crate) enum Error {
     Invoke(#[from] invoke::Error),
     #[error(transparent)]
     Serve(#[from] serve::Error),
+    #[error(transparent)]
+    Event(#[from] event::Error),
+    #[error(transparent)]
+    Completions(#[from] completions::Error),
 }
 
 impl Error {
@@ -49,6 +57,8 @@ impl Error {
             Self::LogFilter(_) => exit_code::USAGE,
             Self::Invoke(error) => error.exit_code(),
             Self::Serve(error) => error.exit_code(),
+            Self::Event(error) => error.exit_code(),
+            Self::Completions(error) => error.exit_code(),
         })
     }
 }
@@ -61,6 +71,8 @@ pub(crate) fn run() -> Result<ExitCode, Error> {
     let code = match command_line.command {
         Command::Invoke(arguments) => invoke::run(arguments)?,
         Command::Serve(arguments) => serve::run(arguments)?,
+        Command::Event(arguments) => event::run(arguments)?,
+        Command::Completions(arguments) => completions::run(&arguments, &mut CommandLine::command())?,
     };
     Ok(ExitCode::from(code))
 }
@@ -83,8 +95,6 @@ fn start_tracing() -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
