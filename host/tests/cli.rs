@@ -865,6 +865,81 @@ fn without_a_component_the_built_in_function_is_served() {
     assert_eq!(server.status(), Some(0));
 }
 
+/// The request ids that a file of records has.
+fn recorded(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let id = |line: &str| {
+        let record: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(record["requestContext"]["requestId"].as_str()?.to_owned())
+    };
+    text.lines().filter_map(id).collect()
+}
+
+#[test]
+fn events_that_were_accepted_before_a_kill_are_served_after_the_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let records = folder.path().join("records.jsonl");
+    let destination = format!("file:{}", records.display());
+    let data = folder.path().join("events");
+    let data = data.to_str().expect("a path is text");
+    let arguments = ["--quiet", "--data-folder", data, "--on-success", destination.as_str()];
+    let mut accepted = Vec::new();
+    {
+        // A function of the same name that does not end: none of its events is over when it is killed.
+        let endless = folder.path().join("hello.wasm");
+        fs::copy(root().join(GUESTS), &endless).expect("it can be copied");
+        let endless = [
+            endless.to_str().expect("a path is text"),
+            "--handler",
+            "sleep-past-deadline",
+            "--timeout",
+            "900",
+        ];
+        let mut server = Server::start(&[&endless, &arguments[..]].concat());
+        let mut connection = std::net::TcpStream::connect(&server.address).expect("it listens");
+        connection.set_read_timeout(Some(LIMIT)).expect("a timeout can be set");
+        let event = r#"{"name":"Ada","ms":600000}"#;
+        let request = format!(
+            "POST {INVOKE_HELLO} HTTP/1.1\r\nhost: lambda\r\nx-amz-invocation-type: Event\r\ncontent-length: {}\r\n\r\n{event}",
+            event.len()
+        );
+        for _ in 0..100 {
+            connection.write_all(request.as_bytes()).expect("it reads");
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                connection.read_exact(&mut byte).expect("it answers");
+                answer.push(byte[0]);
+            }
+            let answer = String::from_utf8(answer).expect("it is text").to_ascii_lowercase();
+            assert!(answer.starts_with("http/1.1 202 "), "{answer}");
+            let id = answer.lines().find_map(|line| line.strip_prefix("x-amzn-requestid: "));
+            accepted.push(id.expect("it has an id").to_owned());
+        }
+        // SIGKILL, in the middle of whatever it does.
+        server.child.kill().expect("it runs");
+        server.child.wait().expect("it ends");
+        assert_eq!(recorded(&records).len(), 0, "none is over");
+    }
+    let server = Server::start(&arguments);
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let recorded = recorded(&records);
+        let missing = accepted.iter().filter(|id| !recorded.contains(id)).count();
+        if missing == 0 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{missing} of {} are missing", accepted.len());
+        thread::yield_now();
+    }
+    // One folder is for one server.
+    let second = lambox(&[&["serve", "--port", "0"], &arguments[..]].concat());
+    assert_eq!(second.status, Some(70), "{}", second.all());
+    assert!(second.stderr.contains("events.redb"), "{}", second.stderr);
+    server.interrupt();
+    assert_eq!(server.status(), Some(0));
+}
+
 #[test]
 fn several_functions_are_served_each_under_its_files_name() {
     let mut server = Server::start(&[SDK, HANDLER, "--quiet", "-e", "GREETING=Hi"]);

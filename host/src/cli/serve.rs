@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use lambox::{Cors, EngineError, FrontDoor, FunctionUrl, InvokeMode, Simulator};
+use lambox::{
+    AsyncConfig, Cors, Destination, EngineError, FrontDoor, FunctionUrl, InvokeMode, MaximumEventAge,
+    MaximumRetryAttempts, QueueBounds, QueueStartError, Simulator,
+};
 
 use super::exit_code;
 use super::function::{FunctionArguments, FunctionError, FunctionPlan};
@@ -56,9 +59,71 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N")]
     reserved_concurrency: Option<u32>,
 
+    #[command(flatten)]
+    asynchronous: AsyncArguments,
+
     /// Do not write the functions' log
     #[arg(short, long)]
     quiet: bool,
+}
+
+/// What is said of asynchronous invocations, those of the type `Event`.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Asynchronous invocation")]
+struct AsyncArguments {
+    /// A folder that keeps events, so that what was accepted survives a restart; one server at a time can use it [default:
+    /// they are in memory]
+    #[arg(long, value_name = "FOLDER")]
+    data_folder: Option<PathBuf>,
+
+    /// How often a function that fails is tried again: 0 to 2 times [default: 2]
+    #[arg(long, value_name = "N")]
+    maximum_retry_attempts: Option<MaximumRetryAttempts>,
+
+    /// How old an event may become: 60 to 21600 seconds [default: 21600]
+    #[arg(long, value_name = "SECONDS")]
+    maximum_event_age: Option<MaximumEventAge>,
+
+    /// Where the record of a success goes: `function:NAME`, `file:PATH` or `http://127.0.0.1:PORT/PATH`
+    #[arg(long, value_name = "DESTINATION")]
+    on_success: Option<Destination>,
+
+    /// Where the record of a failure goes
+    #[arg(long, value_name = "DESTINATION")]
+    on_failure: Option<Destination>,
+
+    /// Where an event goes that failed
+    #[arg(long, value_name = "DESTINATION")]
+    dead_letter_queue: Option<Destination>,
+
+    /// How many events wait at most; further ones are throttled [default: 100000]
+    #[arg(long, value_name = "N")]
+    max_queued_events: Option<usize>,
+
+    /// How many bytes they have at most [default: 268435456]
+    #[arg(long, value_name = "BYTES")]
+    max_queued_bytes: Option<usize>,
+}
+
+impl AsyncArguments {
+    fn config(&self) -> AsyncConfig {
+        AsyncConfig {
+            maximum_retry_attempts: self.maximum_retry_attempts.unwrap_or_default(),
+            maximum_event_age: self.maximum_event_age.unwrap_or_default(),
+            on_success: self.on_success.clone(),
+            on_failure: self.on_failure.clone(),
+            dead_letter_queue: self.dead_letter_queue.clone(),
+        }
+    }
+
+    fn bounds(&self) -> QueueBounds {
+        let default = QueueBounds::default();
+        QueueBounds {
+            max_events: self.max_queued_events.unwrap_or(default.max_events),
+            max_bytes: self.max_queued_bytes.unwrap_or(default.max_bytes),
+            ..default
+        }
+    }
 }
 
 fn examples() -> String {
@@ -66,6 +131,7 @@ fn examples() -> String {
   lambox serve                                   the built-in function
   lambox serve hello.wasm orders.wasm            two functions, `hello` and `orders`
   lambox serve hello.wasm --port 0               on a free port, which is printed
+  lambox serve orders.wasm --data-folder events --on-failure file:failed.jsonl
   lambox serve app.wasm --invoke-mode response-stream --cors http://localhost:5173
   aws lambda invoke --endpoint-url http://127.0.0.1:9000 --function-name hello --payload fileb://event.json /dev/stdout
   curl http://127.0.0.1:9000/lambda-url/hello/"
@@ -93,6 +159,8 @@ pub(crate) enum Error {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Function(#[from] FunctionError),
+    #[error(transparent)]
+    Queue(#[from] QueueStartError),
     #[error("{0} cannot be listened on; `--port` chooses another port, and `--port 0` a free one")]
     Listen(SocketAddr, #[source] io::Error),
     #[error("the address cannot be written to standard output")]
@@ -106,7 +174,9 @@ impl Error {
         match self {
             Self::SameName(_) | Self::Outside(_) => exit_code::USAGE,
             Self::Function(error) => error.exit_code(),
-            Self::Engine(_) | Self::Listen(..) | Self::Stdout(_) | Self::EventLoop(_) => exit_code::INTERNAL,
+            Self::Engine(_) | Self::Queue(_) | Self::Listen(..) | Self::Stdout(_) | Self::EventLoop(_) => {
+                exit_code::INTERNAL
+            }
         }
     }
 }
@@ -118,6 +188,7 @@ struct Plan {
     address: SocketAddr,
     url: FunctionUrl,
     reserved_concurrency: Option<u32>,
+    asynchronous: AsyncArguments,
     quiet: bool,
 }
 
@@ -151,6 +222,7 @@ impl From<Arguments> for Plan {
                 }),
             },
             reserved_concurrency: arguments.reserved_concurrency,
+            asynchronous: arguments.asynchronous,
             quiet: arguments.quiet,
         }
     }
@@ -191,7 +263,13 @@ impl Plan {
             .max_sandboxes(sandboxes.unwrap_or(AT_ONCE))
             .build()?;
         let log = (!self.quiet).then(|| Arc::new(StderrLog::new()));
-        let mut door = FrontDoor::builder().other_urls(self.url.clone());
+        let mut door = FrontDoor::builder()
+            .other_urls(self.url.clone())
+            .other_asynchronous(self.asynchronous.config())
+            .queue_bounds(self.asynchronous.bounds());
+        if let Some(folder) = &self.asynchronous.data_folder {
+            door = door.data_folder(folder);
+        }
         for function in &self.functions {
             let mut builder = function.builder(&simulator)?;
             if let Some(log) = &log {
@@ -210,6 +288,7 @@ impl Plan {
 /// Serves until it is told to stop, and then until every environment is gone or it is told again.
 async fn serve(door: FrontDoor, plan: &Plan) -> Result<u8, Error> {
     let mut stop = Stop::new().map_err(Error::EventLoop)?;
+    door.start_queue().await?;
     let listener = door.listen(plan.address).await;
     let listener = listener.map_err(|error| Error::Listen(plan.address, error))?;
     announce(listener.local_addr(), &plan.functions).map_err(Error::Stdout)?;

@@ -62,8 +62,8 @@ impl FrontDoor {
             }
             InvocationType::Event => {
                 check_event(body.len(), MAX_EVENT_BYTES, Exception::RequestTooLarge)?;
-                request::event(body)?;
-                Err(no_queue())
+                let event = request::event(body)?;
+                self.enqueue(&version, event, parameters, called).await
             }
         }
     }
@@ -78,11 +78,26 @@ impl FrontDoor {
     where
         B: Body<Data = Bytes>,
     {
-        self.find(name, called.head.uri.query())?;
+        let version = self.find(name, called.head.uri.query())?;
         let body = collect(body).await?;
         check_event(body.len(), MAX_OLD_EVENT_BYTES, Exception::RequestEntityTooLarge)?;
-        request::event(body)?;
-        Err(no_queue())
+        let event = request::event(body)?;
+        self.enqueue(&version, event, Parameters::of_event(), called).await
+    }
+
+    /// Answers that an event was accepted, once it is written down.
+    async fn enqueue(
+        &self,
+        version: &Version,
+        event: Bytes,
+        parameters: Parameters,
+        called: Called<'_>,
+    ) -> Result<Reply, ApiError> {
+        let (request, trace) = self.invocation(version, event, parameters, called);
+        self.inner.events.enqueue(version, request).await?;
+        let mut reply = Reply::whole(StatusCode::ACCEPTED, Bytes::new());
+        reply.headers_mut().extend([(TRACE_ID, trace)]);
+        Ok(reply)
     }
 
     async fn invoke_and_wait(
@@ -192,12 +207,4 @@ fn check_event(length: usize, limit: usize, exception: Exception) -> Result<(), 
         exception,
         format!("{length} byte payload is too large for the Event invocation type (limit {limit} bytes)"),
     ))
-}
-
-/// What is said to an event: it is not taken, rather than taken and lost.
-fn no_queue() -> ApiError {
-    ApiError::not_implemented(
-        "Lambox has no queue for asynchronous invocations yet, and so does not take this event; with the invocation type \
-         RequestResponse it invokes the function and waits for its answer.",
-    )
 }

@@ -8,6 +8,7 @@ mod any_request;
 mod control;
 mod error;
 mod event_stream;
+mod events;
 mod fleet;
 mod functions;
 mod invoke;
@@ -24,6 +25,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -37,10 +39,12 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use lambox_lifecycle::RequestId;
+use lambox_lifecycle::queue::Bounds;
 use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
 use self::error::{ApiError, Exception};
+use self::events::{EventSettings, Events};
 use self::fleet::{Fleet, IDLE_LIFETIME};
 use self::functions::{Functions, Version};
 pub use self::listener::FrontDoorListener;
@@ -50,6 +54,7 @@ use self::route::Route;
 pub use self::url::{Cors, FunctionUrl, InvokeMode};
 use crate::clock::{Clock, RealClock};
 use crate::function::Function;
+use crate::queue::{AsyncConfig, QueueStartError};
 use crate::transport::http::RequestBody;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -65,7 +70,8 @@ pub struct FrontDoor {
 
 #[derive(Debug)]
 struct Inner {
-    functions: Box<dyn Functions>,
+    functions: Arc<dyn Functions>,
+    events: Events,
     urls: url::Urls,
     clock: RealClock,
 }
@@ -90,6 +96,7 @@ struct Called<'a> {
 pub struct FrontDoorBuilder {
     functions: Vec<(Function, Option<u32>)>,
     urls: url::Urls,
+    events: EventSettings,
     idle_lifetime: Duration,
 }
 
@@ -123,6 +130,36 @@ impl FrontDoorBuilder {
         self
     }
 
+    /// Sets up asynchronous invocations of the function of this name: attempts, age, destinations.
+    #[must_use]
+    pub fn asynchronous(mut self, function_name: impl Into<String>, config: AsyncConfig) -> Self {
+        self.events.of.insert(function_name.into(), Arc::new(config));
+        self
+    }
+
+    /// Sets up asynchronous invocations of all other functions. Without it they are tried twice more, for up to six hours,
+    /// and nobody is told of their ends.
+    #[must_use]
+    pub fn other_asynchronous(mut self, config: AsyncConfig) -> Self {
+        self.events.others = Arc::new(config);
+        self
+    }
+
+    /// Sets how many events wait at most, how many bytes they have, and how many are invoked at once.
+    #[must_use]
+    pub fn queue_bounds(mut self, bounds: Bounds) -> Self {
+        self.events.bounds = bounds;
+        self
+    }
+
+    /// Keeps events in this folder, so that what was accepted survives a restart: see
+    /// [`EventQueueBuilder::data_folder`](crate::EventQueueBuilder::data_folder).
+    #[must_use]
+    pub fn data_folder(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.events.data_folder = Some(folder.into());
+        self
+    }
+
     /// Sets how long an environment is kept without an invocation, before it is shut down by the rules. Default: 10
     /// minutes.
     #[must_use]
@@ -133,9 +170,11 @@ impl FrontDoorBuilder {
 
     /// Makes the front door.
     pub fn build(self) -> FrontDoor {
+        let functions: Arc<dyn Functions> = Arc::new(Fleet::new(self.functions, self.idle_lifetime));
         FrontDoor {
             inner: Arc::new(Inner {
-                functions: Box::new(Fleet::new(self.functions, self.idle_lifetime)),
+                events: Events::new(Arc::clone(&functions), self.events),
+                functions,
                 urls: self.urls,
                 clock: RealClock::new(),
             }),
@@ -149,14 +188,29 @@ impl FrontDoor {
         FrontDoorBuilder {
             functions: Vec::new(),
             urls: url::Urls::default(),
+            events: EventSettings::default(),
             idle_lifetime: IDLE_LIFETIME,
         }
     }
 
     /// Shuts every environment down by the rules, and returns when all are gone. Invocations that come from now on are
-    /// refused, and those under way end with their environments.
+    /// refused, and those under way end with their environments. Events that are being invoked have two seconds first;
+    /// those that are left go on with the next start where there is a data folder, and are lost where there is none.
     pub async fn shutdown(&self) {
+        self.inner.events.shutdown().await;
         self.inner.functions.shutdown().await;
+    }
+
+    /// Starts the queue of events, with those that are left in the data folder from the last time. It is started of its own
+    /// accord by [`listen`](Self::listen), and by the first event that comes.
+    ///
+    /// Has to be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Where the data folder cannot be used.
+    pub async fn start_queue(&self) -> Result<(), QueueStartError> {
+        self.inner.events.queue().await.map(|_| ())
     }
 
     /// Serves it at an address of this machine: `127.0.0.1:0` takes a free port. Connections are accepted when this
@@ -167,7 +221,7 @@ impl FrontDoor {
     /// # Errors
     ///
     /// Those of the operating system; and an address other than the loopback's is refused, since nobody is asked who
-    /// they are.
+    /// they are. Where the data folder cannot be used, that is an error of the kind `Other`.
     pub async fn listen(&self, address: SocketAddr) -> io::Result<FrontDoorListener> {
         if !address.ip().is_loopback() {
             return Err(io::Error::new(
@@ -175,6 +229,7 @@ impl FrontDoor {
                 format!("everybody may invoke every function, so they are served on loopback only, not on {address}"),
             ));
         }
+        self.start_queue().await.map_err(io::Error::other)?;
         listener::listen(address, self.clone()).await
     }
 

@@ -71,6 +71,16 @@ impl Parameters {
         Self::of(headers, invocation_type)
     }
 
+    /// Those of `InvokeAsync`, which has none.
+    pub(super) fn of_event() -> Self {
+        Self {
+            invocation_type: InvocationType::Event,
+            log_tail: false,
+            client_context: None,
+            tenant_id: None,
+        }
+    }
+
     /// Reads the parameters of `InvokeWithResponseStream`.
     ///
     /// Source: observed, that every invocation type runs the function and is answered with a stream.

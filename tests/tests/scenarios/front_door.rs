@@ -10,8 +10,8 @@ use base64::prelude::BASE64_STANDARD;
 use insta::assert_snapshot;
 use lambox::lifecycle::Config;
 use lambox::{
-    Cors, FrontDoor, FrontDoorListener, FunctionBuilder, FunctionUrl, InvokeMode, LogEntry, LogSink, LogSource,
-    MAX_PAYLOAD_BYTES, PlatformEvent,
+    AsyncConfig, Cors, FrontDoor, FrontDoorListener, FunctionBuilder, FunctionUrl, InvokeMode, LogEntry, LogSink,
+    LogSource, MAX_PAYLOAD_BYTES, PlatformEvent, QueueBounds,
 };
 use lambox_tests::{Connection, FunctionBuilderExt as _, Reply, Transport, component, over, simulator, within};
 use serde_json::{Value, json};
@@ -359,7 +359,128 @@ async fn sizes_at_their_limits_and_one_byte_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_and_an_event_do_not_run_the_function() {
+async fn an_event_is_accepted_at_once_and_its_end_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let to = |file: &str| {
+        Some(
+            format!("file:{}/{file}", folder.path().display())
+                .parse()
+                .expect("a destination"),
+        )
+    };
+    let config = AsyncConfig {
+        maximum_retry_attempts: "0".parse().expect("it is allowed"),
+        on_success: to("succeeded"),
+        on_failure: to("failed"),
+        dead_letter_queue: to("dead"),
+        ..AsyncConfig::default()
+    };
+    let build = |function: FunctionBuilder| function.build().expect("it is well configured");
+    let door = FrontDoor::builder()
+        .function(build(hello()))
+        .function_with_reserved_concurrency(build(simulator().function("closed").runtime(component("hello-sdk"))), 0)
+        .other_asynchronous(config);
+    let door = Door::of(door.build()).await;
+    let event = [("x-amz-invocation-type", "Event")];
+    let arn = "arn:aws:lambda:us-east-1:123456789012:function:hello-sdk:$LATEST";
+    let mut accepted = Vec::new();
+    for reply in [
+        door.invoke("hello-sdk", &event, ADA).await,
+        door.invoke("hello-sdk:$LATEST", &event, ADA).await,
+        door.call("POST", "/2014-11-13/functions/hello-sdk/invoke-async/", &[], ADA)
+            .await,
+    ] {
+        assert_eq!((reply.status, reply.body.as_str()), (202, ""), "{reply:?}");
+        assert!(reply.header("x-amzn-trace-id").starts_with("root="), "{reply:?}");
+        accepted.push(reply.header("x-amzn-requestid").to_owned());
+    }
+    assert_eq!(door.invoke("nobody", &event, ADA).await.status, 404);
+    assert_eq!(door.invoke("hello-sdk", &event, "{").await.status, 400);
+    let failing = door.invoke("hello-sdk", &event, "[]").await;
+    let closed = door.invoke("closed", &event, ADA).await;
+    assert_eq!((failing.status, closed.status), (202, 202));
+
+    let lines = async |file: &str, count: usize| {
+        let path = folder.path().join(file);
+        let read = async {
+            loop {
+                let text = std::fs::read_to_string(&path).unwrap_or_default();
+                let lines: Vec<Value> = text
+                    .lines()
+                    .filter_map(|line| serde_json::from_str(line).ok())
+                    .collect();
+                if lines.len() == count {
+                    return lines;
+                }
+                assert!(lines.len() < count, "{lines:?}");
+                tokio::task::yield_now().await;
+            }
+        };
+        within(read).await
+    };
+    let records = lines("succeeded", 3).await;
+    for id in &accepted {
+        let record = records
+            .iter()
+            .find(|record| record["requestContext"]["requestId"] == **id);
+        let record = record.unwrap_or_else(|| panic!("{id} is not recorded"));
+        assert_eq!(record["requestContext"]["functionArn"], arn);
+        assert_eq!(record["requestContext"]["approximateInvokeCount"], 1);
+        assert_eq!(record["requestPayload"], json!({"name": "Ada"}));
+        assert_eq!(record["responsePayload"], json!({"message": "Hello, Ada!"}));
+    }
+    let condition = |records: &[Value], reply: &Reply| {
+        let id = reply.header("x-amzn-requestid");
+        let record = records
+            .iter()
+            .find(|record| record["requestContext"]["requestId"] == id)
+            .cloned();
+        let record = record.unwrap_or_else(|| panic!("{id} is not recorded"));
+        let status = record["responseContext"]["statusCode"].clone();
+        (record["requestContext"]["condition"].clone(), status)
+    };
+    let failed = lines("failed", 2).await;
+    assert_eq!(condition(&failed, &failing), (json!("RetriesExhausted"), json!(200)));
+    assert_eq!(
+        condition(&failed, &closed),
+        (json!("ZeroReservedConcurrency"), json!(429))
+    );
+    let dead = lines("dead", 2).await;
+    assert!(dead.iter().any(|letter| letter["body"] == "[]"), "{dead:?}");
+    within(door.front.shutdown()).await;
+    let reply = door.invoke("hello-sdk", &event, ADA).await;
+    assert_eq!(
+        (reply.status, reply.header("x-amzn-errortype")),
+        (500, "serviceexception")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_throttles() {
+    let function = over(Transport::Host, "echo").build().expect("it is well configured");
+    let bounds = QueueBounds {
+        max_events: 0,
+        ..QueueBounds::default()
+    };
+    let door = Door::of(FrontDoor::builder().function(function).queue_bounds(bounds).build()).await;
+    let reply = door.invoke("probe", &[("x-amz-invocation-type", "Event")], "1").await;
+    assert_eq!(
+        (
+            reply.status,
+            reply.header("x-amzn-errortype"),
+            reply.header("retry-after")
+        ),
+        (429, "toomanyrequestsexception", "1")
+    );
+    assert!(
+        reply.body.contains("FunctionInvocationRateLimitExceeded"),
+        "{}",
+        reply.body
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_does_not_run_the_function() {
     let door = Door::open([hello()]).await;
     let reply = door
         .invoke("hello-sdk", &[("x-amz-invocation-type", "DryRun")], ADA)
@@ -375,22 +496,6 @@ async fn a_dry_run_and_an_event_do_not_run_the_function() {
     let dry = [("x-amz-invocation-type", "DryRun")];
     assert_eq!(door.invoke("nobody", &dry, ADA).await.status, 404);
     assert_eq!(door.invoke("hello-sdk", &dry, "{").await.status, 400);
-    for reply in [
-        door.invoke("hello-sdk", &[("x-amz-invocation-type", "Event")], ADA)
-            .await,
-        door.call("POST", "/2014-11-13/functions/hello-sdk/invoke-async/", &[], ADA)
-            .await,
-    ] {
-        assert_eq!(
-            (reply.status, reply.header("x-amzn-errortype")),
-            (501, "notimplementedexception")
-        );
-        assert!(
-            reply.body.contains("no queue for asynchronous invocations"),
-            "{}",
-            reply.body
-        );
-    }
     // What comes now is a cold start: nothing ran before.
     let mut connection = door.connect().await;
     let tail = [("x-amz-log-type", "Tail")];
