@@ -3,6 +3,7 @@
 #![deny(missing_docs)]
 
 mod clock;
+mod configuration;
 mod engine;
 mod environment;
 mod files;
@@ -15,6 +16,11 @@ mod sandbox;
 mod simulator;
 mod transport;
 
+pub use configuration::{
+    AccountConfiguration, AliasConfiguration, BuildError, CodeConfiguration, Configuration, DestinationConfiguration,
+    EventInvokeConfiguration, ExtensionConfiguration, FolderConfiguration, FunctionConfiguration, Ignored, Location,
+    Overrides, Problem, ProvisionedConcurrency, Setting, UnusableConfiguration, UrlAuthType, UrlConfiguration,
+};
 pub use engine::{ComponentError, EngineError, MAX_COMPONENT_BYTES};
 pub use environment::{
     Credentials, ExecutionEnvironment, InvokeError, InvokeRequest, InvokeResult, MAX_CLIENT_CONTEXT_BYTES,

@@ -20,6 +20,7 @@ pub use self::ephemeral_storage_size::{EphemeralStorageSize, EphemeralStorageSiz
 pub use self::max_concurrency::{MaxConcurrency, MaxConcurrencyError};
 pub use self::memory_size::{MemorySize, MemorySizeError};
 pub use self::timeout::{FunctionTimeout, FunctionTimeoutError};
+pub(crate) use self::variables::{MAX_VARIABLES_BYTES, check as check_variable};
 use crate::clock::RealClock;
 use crate::environment::{Credentials, ExecutionEnvironment, Plan, ProgramPlan};
 use crate::files::{self, GrantRequest, Layout, LayoutError, Package};
@@ -490,8 +491,7 @@ impl FunctionBuilder {
     /// The first thing that is wrong.
     pub fn build(self) -> Result<Function, FunctionError> {
         let runtime = self.runtime.ok_or(FunctionError::NoRuntime)?;
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if self.name.is_empty() || self.name.len() > 64 || !self.name.chars().all(is_name) {
+        if !is_function_name(&self.name) {
             return Err(FunctionError::Name { name: self.name });
         }
         check_extensions(&self.extensions)?;
@@ -655,6 +655,12 @@ fn availability_zone_id(region: &str) -> String {
         })
         .collect();
     format!("{short}-az1")
+}
+
+/// Whether a function can have this name.
+pub(crate) fn is_function_name(name: &str) -> bool {
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    (1..=64).contains(&name.len()) && name.chars().all(is_letter)
 }
 
 fn check_extensions(extensions: &[(String, Code)]) -> Result<(), FunctionError> {
