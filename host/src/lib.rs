@@ -10,6 +10,7 @@ mod frontdoor;
 mod function;
 mod http_prelude;
 mod log;
+mod native;
 mod network;
 mod queue;
 mod sandbox;
@@ -38,6 +39,7 @@ pub use lambox_lifecycle::{
     StreamRate, SystemLogLevel, Timestamp,
 };
 pub use log::{LogEntry, LogSink, LogSource, MAX_KEPT_LOG_BYTES, MAX_LOG_TAIL_BYTES};
+pub use native::NativeProgram;
 pub use queue::{
     AsyncConfig, AttemptError, Destination, DestinationError, EnqueueError, EventFunction, EventFunctions, EventOver,
     EventQueue, EventQueueBuilder, LoopbackUrl, MAX_EVENT_ATTRIBUTE_BYTES, PendingAttempt, QueueStartError,
