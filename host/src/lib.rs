@@ -11,15 +11,17 @@ mod frontdoor;
 mod function;
 mod http_prelude;
 mod log;
+mod native;
 mod network;
+mod queue;
 mod sandbox;
 mod simulator;
 mod transport;
 
 pub use configuration::{
-    AccountConfiguration, AliasConfiguration, BuildError, CodeConfiguration, Configuration, DestinationConfiguration,
-    EventInvokeConfiguration, ExtensionConfiguration, FolderConfiguration, FunctionConfiguration, Ignored, Location,
-    Overrides, Problem, ProvisionedConcurrency, Setting, UnusableConfiguration, UrlAuthType, UrlConfiguration,
+    AccountConfiguration, AliasConfiguration, BuildError, CodeConfiguration, Configuration, ExtensionConfiguration,
+    FolderConfiguration, FunctionConfiguration, Ignored, Location, Overrides, Problem, ProvisionedConcurrency, Setting,
+    UnusableConfiguration, UrlAuthType, UrlConfiguration,
 };
 pub use engine::{ComponentError, EngineError, MAX_COMPONENT_BYTES};
 pub use environment::{
@@ -36,10 +38,17 @@ pub use function::{
 };
 pub use http_prelude::{HttpPrelude, HttpPreludeError, HttpPreludeReader};
 pub use lambox_lifecycle as lifecycle;
+pub use lambox_lifecycle::queue::{Bounds as QueueBounds, MaximumEventAge, MaximumRetryAttempts, NotTaken, Over};
 pub use lambox_lifecycle::{
     ApplicationLogLevel, Config, Exit, ExtensionState, ExtensionView, FailureCause, FunctionError, InitType, LogFormat,
     Logging, ManagedReport, Outcome, Phase, PlatformEvent, Refusal, Report, RequestId, ShutdownReason, Status,
     StreamRate, SystemLogLevel, Timestamp,
 };
 pub use log::{LogEntry, LogSink, LogSource, MAX_KEPT_LOG_BYTES, MAX_LOG_TAIL_BYTES};
+pub use native::NativeProgram;
+pub use queue::{
+    AsyncConfig, AttemptError, Destination, DestinationError, EnqueueError, EventFunction, EventFunctions, EventOver,
+    EventQueue, EventQueueBuilder, LoopbackUrl, MAX_EVENT_ATTRIBUTE_BYTES, PendingAttempt, QueueStartError,
+    StorageError,
+};
 pub use simulator::{LoadError, Simulator, SimulatorBuilder};

@@ -271,15 +271,12 @@ impl Of {
         for name in ["env_var", "env_vars"] {
             let Some(variables) = deploy.texts(name) else { continue };
             for variable in variables {
-                match variable.value.split_once('=') {
-                    Some((name, value)) => {
-                        let set = variable.clone().map(|_| value.to_owned());
-                        self.draft.variables.insert(name.to_owned(), set);
-                    }
-                    None => {
-                        let message = format!("a variable is written NAME=VALUE, not `{}`", variable.value);
-                        source.findings.borrow_mut().problem(variable.at, message);
-                    }
+                if let Some((name, value)) = variable.value.split_once('=') {
+                    let set = variable.clone().map(|_| value.to_owned());
+                    self.draft.variables.insert(name.to_owned(), set);
+                } else {
+                    let message = format!("a variable is written NAME=VALUE, not `{}`", variable.value);
+                    source.findings.borrow_mut().problem(variable.at, message);
                 }
             }
         }

@@ -10,13 +10,13 @@ use super::account::Settings;
 use super::draft::FunctionDraft;
 use super::findings::{Findings, Location};
 use super::function::{
-    AliasConfiguration, CodeConfiguration, EventInvokeConfiguration, ExtensionConfiguration, FunctionConfiguration,
-    ProvisionedConcurrency,
+    AliasConfiguration, CodeConfiguration, ExtensionConfiguration, FunctionConfiguration, ProvisionedConcurrency,
 };
 use super::reader::Set;
 use crate::files::MAX_LAYERS;
 use crate::function::{FunctionTimeout, MAX_VARIABLES_BYTES, MemorySize, check_variable, is_function_name};
 use crate::network::Grant;
+use crate::queue::AsyncConfig;
 
 /// The function of this name, if nothing is wrong with it.
 pub(super) fn complete(
@@ -164,7 +164,7 @@ pub(super) fn complete(
         snap_start: snap_start.unwrap_or_default(),
         tenant_isolation: tenant_isolation.unwrap_or_default(),
         url,
-        event_invoke: EventInvokeConfiguration {
+        asynchronous: AsyncConfig {
             maximum_retry_attempts: retries.unwrap_or_default(),
             maximum_event_age: age.unwrap_or_default(),
             on_success: settings.take("on success", destinations.on_success, ToString::to_string),
@@ -182,6 +182,7 @@ fn of_bool(value: bool, yes: &str, no: &str) -> String {
 fn shown_code(code: &CodeConfiguration) -> String {
     match code {
         CodeConfiguration::Component(path) => path.display().to_string(),
+        CodeConfiguration::Process(path) => format!("{}, a native program", path.display()),
         CodeConfiguration::External => "a native process that attaches".to_owned(),
     }
 }
@@ -314,18 +315,22 @@ fn check_versions(draft: &FunctionDraft, findings: &mut Findings) {
 fn check_paths(draft: &FunctionDraft, findings: &mut Findings) {
     let extensions = draft.extensions.iter().flatten().map(|set| (&set.at, &set.value.1));
     for (at, code) in draft.code.iter().map(|set| (&set.at, &set.value)).chain(extensions) {
-        let CodeConfiguration::Component(path) = code else {
-            continue;
+        let (path, is_component) = match code {
+            CodeConfiguration::Component(path) => (path, true),
+            CodeConfiguration::Process(path) => (path, false),
+            CodeConfiguration::External => continue,
         };
         let message = match fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => {
+            Ok(metadata) if metadata.is_dir() && is_component => {
                 format!("`{}` is a folder; name the `.wasm` file in it", path.display())
             }
+            Ok(metadata) if metadata.is_dir() => format!("`{}` is a folder, and no program", path.display()),
             Ok(_) => continue,
-            Err(_) => format!(
+            Err(_) if is_component => format!(
                 "there is no file `{}`; a component is built with `cargo build --release --target wasm32-wasip2`",
                 path.display()
             ),
+            Err(_) => format!("there is no program `{}`", path.display()),
         };
         findings.problem(at.clone(), message);
     }

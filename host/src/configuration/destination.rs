@@ -1,15 +1,15 @@
 //! Where records of asynchronous invocations go.
 
 use super::document::Node;
-use super::function::DestinationConfiguration;
 use super::reader::{Reader, Set, Source, text};
+use crate::queue::Destination;
 
 /// A function's destinations and its dead-letter queue.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Destinations {
-    pub(super) on_success: Option<Set<DestinationConfiguration>>,
-    pub(super) on_failure: Option<Set<DestinationConfiguration>>,
-    pub(super) dead_letter_queue: Option<Set<DestinationConfiguration>>,
+    pub(super) on_success: Option<Set<Destination>>,
+    pub(super) on_failure: Option<Set<Destination>>,
+    pub(super) dead_letter_queue: Option<Set<Destination>>,
 }
 
 impl Destinations {
@@ -43,65 +43,27 @@ impl Destinations {
 }
 
 /// A destination's text.
-pub(super) fn destination(source: &Source<'_>, node: &Node) -> Option<Set<DestinationConfiguration>> {
+pub(super) fn destination(source: &Source<'_>, node: &Node) -> Option<Set<Destination>> {
     let set = text(source, node, "destination")?;
-    if let Some(path) = set.value.strip_prefix("file:").filter(|path| !path.is_empty()) {
-        let path = source.path(path);
-        return Some(set.map(|_| DestinationConfiguration::File(path)));
-    }
-    let function = set.value.strip_prefix("function:").map(|rest| (rest, None));
-    if let Some((name, qualifier)) = function.or_else(|| function_of_arn(&set.value)) {
-        let (name, qualifier) = match name.split_once(':') {
-            Some((name, qualifier)) => (name, Some(qualifier)),
-            None => (name, qualifier),
-        };
-        let function = DestinationConfiguration::Function {
-            name: name.to_owned(),
-            qualifier: qualifier.map(str::to_owned),
-        };
-        return Some(set.map(|_| function));
-    }
-    if is_loopback(&set.value) {
-        return Some(set.map(DestinationConfiguration::Http));
-    }
-    if set.value.starts_with("arn:") {
-        source.ignore(
-            node.at,
-            format!(
+    match set.value.parse() {
+        Ok(Destination::File(path)) => {
+            let path = path.to_str().map_or(path.clone(), |path| source.path(path));
+            Some(set.map(|_| Destination::File(path)))
+        }
+        Ok(destination) => Some(set.map(|_| destination)),
+        // It exists on the service.
+        Err(_) if set.value.starts_with("arn:") => {
+            let message = format!(
                 "`{}` is not here; a destination can be another function, and in lambox.toml a file or a server on this \
                  machine",
                 set.value
-            ),
-        );
-    } else {
-        source.problem(
-            node.at,
-            format!(
-                "a destination is `function:NAME`, a function's ARN, `file:PATH` or `http://127.0.0.1:PORT/PATH`, not `{}`",
-                set.value
-            ),
-        );
+            );
+            source.ignore(node.at, message);
+            None
+        }
+        Err(error) => {
+            source.problem(node.at, error.to_string());
+            None
+        }
     }
-    None
-}
-
-/// Name and qualifier of a function's ARN.
-fn function_of_arn(text: &str) -> Option<(&str, Option<&str>)> {
-    let mut parts = text.splitn(7, ':');
-    let is_function = parts.next() == Some("arn") && parts.nth(1) == Some("lambda") && parts.nth(2) == Some("function");
-    is_function.then(|| parts.next())?.map(|name| (name, None))
-}
-
-fn is_loopback(text: &str) -> bool {
-    let Ok(uri) = text.parse::<http::Uri>() else {
-        return false;
-    };
-    let host = uri.host().unwrap_or_default();
-    let is_host = host.eq_ignore_ascii_case("localhost")
-        || host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback());
-    uri.scheme_str() == Some("http") && is_host
 }

@@ -1,16 +1,16 @@
 //! A function as its configuration describes it.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use lambox_lifecycle::queue::{MaximumEventAge, MaximumRetryAttempts};
 use lambox_lifecycle::{ApplicationLogLevel, LogFormat, SystemLogLevel};
 
 use super::findings::{Location, Setting};
 use crate::files::{Package, PackageError};
 use crate::frontdoor::FunctionUrl;
 use crate::function::{Component, EphemeralStorageSize, FunctionBuilder, FunctionTimeout, MaxConcurrency, MemorySize};
+use crate::native::NativeProgram;
+use crate::queue::AsyncConfig;
 use crate::simulator::{LoadError, Simulator};
 
 /// A function: what is set of it, with the defaults of the service where a default is the same for all.
@@ -66,7 +66,7 @@ pub struct FunctionConfiguration {
     /// The function's URL, if it has one.
     pub url: Option<UrlConfiguration>,
     /// Its asynchronous invocations.
-    pub event_invoke: EventInvokeConfiguration,
+    pub asynchronous: AsyncConfig,
     /// What is set, and where; the rest are defaults.
     pub settings: Vec<Setting>,
 }
@@ -76,6 +76,8 @@ pub struct FunctionConfiguration {
 pub enum CodeConfiguration {
     /// In a component, or a core module for `wasm32-wasip1`.
     Component(PathBuf),
+    /// In a native program that the environment runs.
+    Process(PathBuf),
     /// In a native process that somebody starts, and that attaches itself.
     External,
 }
@@ -139,51 +141,6 @@ pub enum UrlAuthType {
     AwsIam,
 }
 
-/// A function's asynchronous invocations.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EventInvokeConfiguration {
-    /// How often one that fails is tried again.
-    pub maximum_retry_attempts: MaximumRetryAttempts,
-    /// How old one may become.
-    pub maximum_event_age: MaximumEventAge,
-    /// Where the record of one that succeeded goes.
-    pub on_success: Option<DestinationConfiguration>,
-    /// Where the record of one that failed goes.
-    pub on_failure: Option<DestinationConfiguration>,
-    /// Where an event that failed goes.
-    pub dead_letter_queue: Option<DestinationConfiguration>,
-}
-
-/// Where records go. Its text is `function:NAME[:QUALIFIER]`, `file:PATH` or an `http` URL of this machine's loopback.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DestinationConfiguration {
-    /// Another function.
-    Function {
-        /// Its name.
-        name: String,
-        /// A version or an alias.
-        qualifier: Option<String>,
-    },
-    /// A file, a line each.
-    File(PathBuf),
-    /// A server on this machine.
-    Http(String),
-}
-
-impl fmt::Display for DestinationConfiguration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Function { name, qualifier: None } => write!(f, "function:{name}"),
-            Self::Function {
-                name,
-                qualifier: Some(qualifier),
-            } => write!(f, "function:{name}:{qualifier}"),
-            Self::File(path) => write!(f, "file:{}", path.display()),
-            Self::Http(url) => f.write_str(url),
-        }
-    }
-}
-
 /// Why a function of a configuration cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -237,11 +194,13 @@ impl FunctionConfiguration {
             .log_format(self.log_format);
         builder = match &self.code {
             CodeConfiguration::Component(path) => builder.runtime(self.component(simulator, path)?),
+            CodeConfiguration::Process(path) => builder.runtime_process(NativeProgram::new(path)),
             CodeConfiguration::External => builder.native_runtime(),
         };
         for ExtensionConfiguration { name, code } in &self.extensions {
             builder = match code {
                 CodeConfiguration::Component(path) => builder.extension(name, self.component(simulator, path)?),
+                CodeConfiguration::Process(path) => builder.extension_process(name, NativeProgram::new(path)),
                 CodeConfiguration::External => builder.native_extension(name),
             };
         }

@@ -68,20 +68,44 @@ impl LamboxToml {
     }
 }
 
+/// What runs a function's code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Runtime {
+    Component,
+    Native,
+    External,
+}
+
+const RUNTIMES: [(&str, Runtime); 3] = [
+    ("component", Runtime::Component),
+    ("native", Runtime::Native),
+    ("external", Runtime::External),
+];
+
 /// A function's table.
 pub(super) fn function(reader: &mut Reader<'_>) -> FunctionDraft {
     let source = reader.source;
     let mut draft = FunctionDraft::read(reader);
-    draft.code = reader.path("code").map(|set| set.map(CodeConfiguration::Component));
-    if let Some(runtime) = reader.one_of("runtime", &[("component", false), ("external", true)])
-        && runtime.value
-    {
-        if let Some(code) = &draft.code {
-            let message = "a function whose runtime is `external` has no code here: somebody starts it and it attaches";
-            source.findings.borrow_mut().problem(code.at.clone(), message);
-        }
-        draft.code = Some(runtime.map(|_| CodeConfiguration::External));
-    }
+    let code = reader.path("code");
+    let runtime = reader.one_of("runtime", &RUNTIMES);
+    draft.code = match (code, runtime) {
+        (code, None) => code.map(|set| set.map(CodeConfiguration::Component)),
+        (code, Some(Set { value, at })) => match (code, value) {
+            (Some(code), Runtime::Component) => Some(code.map(CodeConfiguration::Component)),
+            (Some(code), Runtime::Native) => Some(code.map(CodeConfiguration::Process)),
+            (None, Runtime::Component | Runtime::Native) => None,
+            (None, Runtime::External) => Some(Set {
+                value: CodeConfiguration::External,
+                at,
+            }),
+            (Some(code), Runtime::External) => {
+                let message =
+                    "a function whose runtime is `external` has no code here: somebody starts it, and it attaches";
+                source.findings.borrow_mut().problem(code.at, message);
+                None
+            }
+        },
+    };
     draft.extensions = reader.list("extensions").map(|nodes| {
         let extensions = nodes.iter().filter_map(|node| extension(source, node));
         extensions.collect()
@@ -111,7 +135,7 @@ pub(super) fn function(reader: &mut Reader<'_>) -> FunctionDraft {
 /// How many versions there are at most. Ours: each is a name for the same code.
 const MAX_VERSIONS: u32 = 1_000;
 
-/// `"path.wasm"`, or a table with `code`, `name` and `external`.
+/// `"path.wasm"`, or a table with `code`, `name` and `runtime`.
 fn extension(source: &Source<'_>, node: &Node) -> Option<Set<(String, CodeConfiguration)>> {
     if !matches!(node.value, Value::Table(_)) {
         let set = text(source, node, "extensions")?;
@@ -121,14 +145,17 @@ fn extension(source: &Source<'_>, node: &Node) -> Option<Set<(String, CodeConfig
     let mut reader = Reader::new(source, node, "an extension")?;
     let code = reader.path("code");
     let name = reader.text("name").map(|set| set.value);
-    let is_external = reader.boolean("external").is_some_and(|set| set.value);
+    let runtime = reader.one_of("runtime", &RUNTIMES).map(|set| set.value);
     reader.end();
     let name_of = |path: &PathBuf| name.clone().unwrap_or_else(|| base_name(path));
-    match (code, is_external, &name) {
-        (Some(path), false, _) => Some(path.map(|path| (name_of(&path), CodeConfiguration::Component(path)))),
-        (None, true, Some(name)) => Some(source.set(node.at, (name.clone(), CodeConfiguration::External))),
-        (None, true, None) | (Some(_), true, _) | (None, false, _) => {
-            let message = "an extension has its component's path in `code`, or a `name` and `external = true`";
+    match (code, runtime.unwrap_or(Runtime::Component), &name) {
+        (Some(path), Runtime::Component, _) => {
+            Some(path.map(|path| (name_of(&path), CodeConfiguration::Component(path))))
+        }
+        (Some(path), Runtime::Native, _) => Some(path.map(|path| (name_of(&path), CodeConfiguration::Process(path)))),
+        (None, Runtime::External, Some(name)) => Some(source.set(node.at, (name.clone(), CodeConfiguration::External))),
+        (None, Runtime::External, None) | (Some(_), Runtime::External, _) | (None, _, _) => {
+            let message = "an extension has its component's path in `code`, or a `name` and `runtime = \"external\"`";
             source.problem(node.at, message);
             None
         }

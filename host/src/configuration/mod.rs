@@ -28,9 +28,8 @@ use self::draft::FunctionDraft;
 use self::findings::Findings;
 pub use self::findings::{Ignored, Location, Problem, Setting, UnusableConfiguration};
 pub use self::function::{
-    AliasConfiguration, BuildError, CodeConfiguration, DestinationConfiguration, EventInvokeConfiguration,
-    ExtensionConfiguration, FolderConfiguration, FunctionConfiguration, ProvisionedConcurrency, UrlAuthType,
-    UrlConfiguration,
+    AliasConfiguration, BuildError, CodeConfiguration, ExtensionConfiguration, FolderConfiguration,
+    FunctionConfiguration, ProvisionedConcurrency, UrlAuthType, UrlConfiguration,
 };
 use self::lambox_toml::LamboxToml;
 pub use self::overrides::Overrides;

@@ -214,18 +214,14 @@ impl<'a> Reader<'a> {
         let found = node
             .as_text()
             .and_then(|text| words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)));
-        match found {
-            Some((_, value)) => Some(self.source.set(node.at, *value)),
-            None => {
-                let words: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-                let name = self.source.spelling.of(name);
-                self.source.problem(
-                    node.at,
-                    format!("`{name}` is {}, not {}", words.join(" or "), shown(node)),
-                );
-                None
-            }
+        if let Some((_, value)) = found {
+            return Some(self.source.set(node.at, *value));
         }
+        let words: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+        let name = self.source.spelling.of(name);
+        let message = format!("`{name}` is {}, not {}", words.join(" or "), shown(node));
+        self.source.problem(node.at, message);
+        None
     }
 
     /// A list.

@@ -94,7 +94,7 @@ memory_size = 256
 timeout = "1500ms"
 ephemeral_storage = { size = 1024 }
 layers = ["layer"]
-extensions = ["monitor.wasm", { name = "debugger", external = true }]
+extensions = ["monitor.wasm", { name = "debugger", runtime = "external" }, { code = "app.wasm", name = "own", runtime = "native" }]
 folders = [{ host = "src", guest = "/mnt/data", writable = true }]
 allow_network = ["example.com:443"]
 reserved_concurrent_executions = 5
@@ -155,6 +155,7 @@ fn every_setting_of_lambox_toml_is_understood() {
       code: app.wasm @ lambox.toml:12:8
       extension: monitor (monitor.wasm) @ lambox.toml:19:15
       extension: debugger (a native process that attaches) @ lambox.toml:19:31
+      extension: own (app.wasm, a native program) @ lambox.toml:19:85
       extension: tracer (layer/extensions/tracer.wasm) @ lambox.toml:18:11
       package: src @ lambox.toml:14:11
       layer: layer @ lambox.toml:18:11
@@ -221,7 +222,7 @@ fn what_is_not_said_has_the_services_defaults() {
     assert_eq!(function.memory_size.as_mb(), 128);
     assert_eq!(function.timeout.as_duration().as_secs(), 3);
     assert_eq!(function.ephemeral_storage_size.as_mb(), 512);
-    assert_eq!(function.event_invoke, EventInvokeConfiguration::default());
+    assert_eq!(function.asynchronous, crate::AsyncConfig::default());
     assert_eq!((function.reserved_concurrency, function.published_versions), (None, 0));
     assert_eq!(configuration.account, AccountConfiguration::default());
 }
@@ -281,7 +282,7 @@ logging_config.system_log_level = "DEBUG"
     lambox.toml:14:11: there is no folder or archive `no/such`
     lambox.toml:15:21: there is no folder `no/such`
     lambox.toml:15:48: a folder has its path in `host`, and in `guest` the path where guests see it
-    lambox.toml:16:15: an extension has its component's path in `code`, or a `name` and `external = true`
+    lambox.toml:16:15: an extension has its component's path in `code`, or a `name` and `runtime = "external"`
     lambox.toml:16:31: `src` is a folder; name the `.wasm` file in it
     lambox.toml:17:18: `a b` names no host to be reached; write `example.com`, `*.example.com`, `192.0.2.1` or `[2001:db8::1]`, with `:443` behind it for one port
     lambox.toml:18:31: the environment variable `AWS_REGION` cannot be set: the name is reserved: the platform sets it
@@ -296,7 +297,7 @@ logging_config.system_log_level = "DEBUG"
     lambox.toml:24:54: a CORS setting has no `allow_origin`; did you mean `allow_origins`?
     lambox.toml:25:50: `maximum_retry_attempts`: a maximum of retry attempts is 0, 1 or 2, not `3`
     lambox.toml:25:84: `maximum_event_age_in_seconds`: a maximum event age is 60 to 21600 whole seconds, not `59`
-    lambox.toml:26:37: a destination is `function:NAME`, a function's ARN, `file:PATH` or `http://127.0.0.1:PORT/PATH`, not `http://example.com/`
+    lambox.toml:26:37: a destination's URL is of 127.0.0.1, [::1] or localhost, without a user or a fragment, not `http://example.com/`
     lambox.toml:27:13: an alias has 1 to 128 letters, digits, hyphens and underscores, and is no number, which `1` is not
     lambox.toml:27:31: there is no version `7`: 0 are published, and there is `$LATEST`
     lambox.toml:27:36: an alias stands for a version, in `function_version`
@@ -535,8 +536,11 @@ fn mistakes_in_a_template_are_told_at_their_places() {
 Global: {}
 ";
     insta::assert_snapshot!(wrong(&[("template.yaml", file)]), @r"
+    template.yaml:5:16: there is no file `no/such/`; a component is built with `cargo build --release --target wasm32-wasip2`
     template.yaml:6:7: a function has no `MemorySze`; did you mean `MemorySize`?
     template.yaml:7:19: `MemorySize`: a memory size is a whole number of MB from 128 to 4096 (32768 with a concurrency), not 64
+    template.yaml:8:16: a timeout is at most 900s without a concurrency of its own, not 901s
+    template.yaml:9:33: the environment variable `AWS_REGION` cannot be set: the name is reserved: the platform sets it
     template.yaml:10:15: `Layers` is a list, not a table
     template.yaml:11:3: the resource `B` has no `Type`
     template.yaml:12:3: two functions are named `A`

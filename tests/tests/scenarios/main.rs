@@ -17,6 +17,9 @@ mod memory;
 mod native;
 mod official;
 mod parity;
+#[cfg(target_os = "linux")]
+mod processes;
+mod queue;
 mod restore;
 mod sdks;
 mod streaming;

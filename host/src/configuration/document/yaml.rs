@@ -257,7 +257,7 @@ mod tests {
         let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..9 {
             let below = format!("*a{}, ", level - 1).repeat(9);
-            laughs.push_str(&format!("a{level}: &a{level} [{below}]\n"));
+            laughs.extend([format!("a{level}: &a{level} [{below}]\n")]);
         }
         for (text, told) in [
             (deep.as_str(), "levels deep"),

@@ -36,19 +36,17 @@ impl Resolver<'_> {
         let value = match &node.value {
             Value::Null | Value::Scalar(..) | Value::Unknown(_) => node.value.clone(),
             Value::List(nodes) => Value::List(nodes.iter().map(|node| self.resolve(node)).collect()),
-            Value::Table(entries) => match function(node) {
-                Some((name, argument)) => match self.call(name, argument) {
-                    Ok(value) => value,
-                    Err(why) => Value::Unknown(why),
-                },
-                None => {
+            Value::Table(entries) => {
+                if let Some((name, argument)) = function(node) {
+                    self.call(name, argument).unwrap_or_else(Value::Unknown)
+                } else {
                     let resolved = |entry: &Entry| Entry {
                         node: self.resolve(&entry.node),
                         ..entry.clone()
                     };
                     Value::Table(entries.iter().map(resolved).collect())
                 }
-            },
+            }
         };
         Node { value, at: node.at }
     }
@@ -167,7 +165,9 @@ impl Resolver<'_> {
             };
             rest = after;
             if let Some(literal) = name.strip_prefix('!') {
-                result.push_str(&format!("${{{literal}}}"));
+                for part in ["${", literal, "}"] {
+                    result.push_str(part);
+                }
                 continue;
             }
             let name = name.trim();

@@ -189,7 +189,7 @@ impl Resource<'_> {
         };
         let layers = merged
             .get("Layers")
-            .map(|layers| self.layers(layers, resolver, resources));
+            .map(|layers| layers_of(layers, resolver, resources));
         if let Value::Table(entries) = &mut merged.value {
             entries.retain(|entry| entry.key != "Layers");
         }
@@ -225,45 +225,38 @@ impl Resource<'_> {
         reader.end();
         draft
     }
+}
 
-    /// The folders of the layers that are resources of the template; what is an ARN is elsewhere.
-    fn layers(&self, layers: &Node, resolver: &Resolver<'_>, resources: &[Resource<'_>]) -> Vec<Set<PathBuf>> {
-        let source = resolver.source;
-        let Value::List(nodes) = &layers.value else {
-            source.problem(layers.at, format!("`Layers` is a list, not {}", layers.kind()));
-            return Vec::new();
-        };
-        let mut paths = Vec::new();
-        for node in nodes {
-            let reference = intrinsics::function(node).filter(|(name, _)| *name == "Ref");
-            let name = reference.and_then(|(_, name)| name.as_text());
-            let layer = resources
-                .iter()
-                .find(|resource| resource.is_layer() && name == Some(resource.logical_name));
-            match layer {
-                Some(layer) => {
-                    if let Some(path) = code::of_layer(layer, resolver) {
-                        paths.push(path);
-                    }
-                }
-                None => {
-                    let shown = match resolver.resolve(node).value {
-                        Value::Scalar(text, _) => format!("the layer `{text}` is not here"),
-                        Value::Unknown(why) => format!("a layer is left out: {why}"),
-                        Value::Null | Value::List(_) | Value::Table(_) => {
-                            source.problem(node.at, "a layer is an ARN, or a reference to a layer of the template");
-                            continue;
-                        }
-                    };
-                    source.ignore(
-                        node.at,
-                        format!("{shown}; a layer of the template is a folder or an archive"),
-                    );
-                }
-            }
+/// The folders of the layers that are resources of the template; what is an ARN is elsewhere.
+fn layers_of(layers: &Node, resolver: &Resolver<'_>, resources: &[Resource<'_>]) -> Vec<Set<PathBuf>> {
+    let source = resolver.source;
+    let Value::List(nodes) = &layers.value else {
+        source.problem(layers.at, format!("`Layers` is a list, not {}", layers.kind()));
+        return Vec::new();
+    };
+    let mut paths = Vec::new();
+    for node in nodes {
+        let reference = intrinsics::function(node).filter(|(name, _)| *name == "Ref");
+        let name = reference.and_then(|(_, name)| name.as_text());
+        let is_meant = |resource: &&Resource<'_>| resource.is_layer() && name == Some(resource.logical_name);
+        if let Some(layer) = resources.iter().find(is_meant) {
+            paths.extend(code::of_layer(layer, resolver));
+            continue;
         }
-        paths
+        let shown = match resolver.resolve(node).value {
+            Value::Scalar(text, _) => format!("the layer `{text}` is not here"),
+            Value::Unknown(why) => format!("a layer is left out: {why}"),
+            Value::Null | Value::List(_) | Value::Table(_) => {
+                source.problem(node.at, "a layer is an ARN, or a reference to a layer of the template");
+                continue;
+            }
+        };
+        source.ignore(
+            node.at,
+            format!("{shown}; a layer of the template is a folder or an archive"),
+        );
     }
+    paths
 }
 
 /// What is known of a function, and has no effect here.
