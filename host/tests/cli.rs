@@ -1029,7 +1029,7 @@ fn what_is_wrong_in_a_configuration_is_told_a_line_each() {
         .replace(folder.path().to_str().expect("it is UTF-8"), "FOLDER");
     insta::assert_snapshot!(ended.all(), @r#"
     ---
-    FOLDER/lambox.toml:1:12: `hello` has no code: name its component, as in `code = "target/hello.wasm"`
+    FOLDER/lambox.toml:1:12: `hello` has no code here: name its component as `code` in lambox.toml, or in a template in its `Metadata`, as in `LamboxCode: target/hello.wasm`
     FOLDER/lambox.toml:2:1: a function has no `cod`; did you mean `code`?
     FOLDER/lambox.toml:3:15: `memory_size`: a memory size is a whole number of MB from 128 to 4096 (32768 with a concurrency), not 64
     lambox: there are 3 mistakes in the configuration, as told above

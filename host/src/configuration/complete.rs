@@ -34,7 +34,10 @@ pub(super) fn complete(
     check_paths(&draft, findings);
     let extensions = extensions(&draft, &location, findings);
     let Some(code) = draft.code else {
-        let message = format!("`{name}` has no code: name its component, as in `code = \"target/{name}.wasm\"`");
+        let message = format!(
+            "`{name}` has no code here: name its component as `code` in lambox.toml, or in a template in its `Metadata`, as \
+             in `LamboxCode: target/{name}.wasm`"
+        );
         findings.problem(location, message);
         return None;
     };

@@ -52,7 +52,7 @@ pub(super) fn destination(source: &Source<'_>, node: &Node) -> Option<Set<Destin
         }
         Ok(destination) => Some(set.map(|_| destination)),
         // It exists on the service.
-        Err(_) if set.value.starts_with("arn:") => {
+        Err(_) if source.is_foreign || set.value.starts_with("arn:") => {
             let message = format!(
                 "`{}` is not here; a destination can be another function, and in lambox.toml a file or a server on this \
                  machine",

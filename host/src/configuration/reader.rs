@@ -224,11 +224,12 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// A list.
+    /// A list; in a file that is not Lambox's, a single value is a list of one.
     pub(super) fn list(&mut self, name: &str) -> Option<&'a [Node]> {
         let node = self.get(name)?;
         match &node.value {
             Value::List(nodes) => Some(nodes),
+            Value::Scalar(..) if self.source.is_foreign => Some(std::slice::from_ref(node)),
             Value::Null | Value::Scalar(..) | Value::Table(_) | Value::Unknown(_) => {
                 let name = self.source.spelling.of(name);
                 self.source

@@ -303,7 +303,7 @@ logging_config.system_log_level = "DEBUG"
     lambox.toml:27:36: an alias stands for a version, in `function_version`
     lambox.toml:28:12: a function's name has 1 to 64 letters, digits, hyphens and underscores, which `a b` has not
     lambox.toml:29:8: `src` is a folder; name the `.wasm` file in it
-    lambox.toml:30:12: `empty` has no code: name its component, as in `code = "target/empty.wasm"`
+    lambox.toml:30:12: `empty` has no code here: name its component as `code` in lambox.toml, or in a template in its `Metadata`, as in `LamboxCode: target/empty.wasm`
     lambox.toml:33:11: a timeout is at most 900s without a concurrency of its own, not 901s
     lambox.toml:34:15: a memory size is at most 4096 MB without a concurrency of its own, not 8192 MB
     lambox.toml:35:68: provisioned concurrency is that of an alias; name it as the one that is published
@@ -446,7 +446,7 @@ Resources:
     Metadata: {'aws:asset:path': src, 'aws:asset:property': Code}
     Properties:
       Code: {S3Bucket: cdk-assets, S3Key: abc.zip}
-      CapacityProviderConfig: {Arn: x, PerExecutionEnvironmentMaxConcurrency: 16}
+      CapacityProviderConfig: {Arn: x, PerExecutionEnvironmentMaxConcurrency: 16, ExecutionEnvironmentMemoryGiBPerVCpu: 2}
 ";
 
 #[test]

@@ -3,6 +3,7 @@
 mod answers;
 mod any_order;
 mod callers;
+mod configuration;
 mod coverage;
 mod examples;
 mod extensions;

@@ -71,6 +71,15 @@ fn component_at(place: &Path, binary: Option<&str>) -> (PathBuf, Option<PathBuf>
     (bootstrap, None)
 }
 
+/// A path of this machine: what is on S3, or is described by a table, is not here.
+pub(super) fn local_path(source: &Source<'_>, node: &Node) -> Option<Set<PathBuf>> {
+    if let Some(path) = node.as_text().filter(|path| !path.starts_with("s3:")) {
+        return Some(source.set(node.at, source.path(path)));
+    }
+    source.ignore(node.at, "what is in a bucket is not on this machine");
+    None
+}
+
 /// The folder or archive of a layer.
 pub(super) fn of_layer(resource: &Resource<'_>, resolver: &Resolver<'_>) -> Option<Set<PathBuf>> {
     let source = resolver.source;
@@ -86,10 +95,5 @@ pub(super) fn of_layer(resource: &Resource<'_>, resolver: &Resolver<'_>) -> Opti
         );
         return None;
     };
-    if let Some(path) = node.as_text().filter(|path| !path.starts_with("s3:")) {
-        return Some(source.set(node.at, source.path(path)));
-    }
-    let message = format!("the layer `{}` is not on this machine", resource.logical_name);
-    source.ignore(node.at, message);
-    None
+    local_path(source, &node)
 }

@@ -130,6 +130,9 @@ fn globals<'a>(reader: &mut Reader<'a>) -> Option<&'a Node> {
     functions
 }
 
+/// The most letters of a function's name.
+const MAX_NAME_LETTERS: usize = 64;
+
 /// A resource of the template.
 #[derive(Clone, Copy, Debug)]
 struct Resource<'a> {
@@ -176,7 +179,8 @@ impl Resource<'_> {
         let name = name.map(|name| resolver.resolve(name));
         match name.as_ref().and_then(Node::as_text) {
             Some(name) => name.to_owned(),
-            None => self.logical_name.to_owned(),
+            // Which the service shortens too.
+            None => self.logical_name.chars().take(MAX_NAME_LETTERS).collect(),
         }
     }
 
@@ -200,7 +204,7 @@ impl Resource<'_> {
         };
         let mut draft = FunctionDraft::read(&mut reader);
         draft.layers = layers;
-        let code_uri = reader.path("code_uri");
+        let code_uri = reader.get("code_uri").and_then(|node| code::local_path(source, node));
         let is_asset = reader.get("Code").is_some();
         (draft.code, draft.package) = code::of_function(self, source, code_uri.as_ref(), is_asset);
         if let Some(mut queue) = reader.table("dead_letter_queue", "a dead-letter queue") {
@@ -216,7 +220,7 @@ impl Resource<'_> {
         }
         if let Some(mut provider) = reader.table("capacity_provider_config", "a capacity provider's configuration") {
             let _ = provider.get("arn");
-            let _ = provider.get("execution_environment_memory_gib_per_v_cpu");
+            let _ = provider.get_spelled("ExecutionEnvironmentMemoryGiBPerVCpu");
             draft.max_concurrency = provider.parsed("per_execution_environment_max_concurrency");
             provider.end();
         }
@@ -296,6 +300,7 @@ fn ignore(reader: &mut Reader<'_>) {
         "DeploymentPreference",
         "Description",
         "DurableConfig",
+        "FunctionScalingConfig",
         "KmsKeyArn",
         "PropagateTags",
         "PublishToLatestPublished",
