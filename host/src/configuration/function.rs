@@ -169,18 +169,8 @@ pub enum BuildError {
 
 impl FunctionConfiguration {
     /// The function, with its components compiled: all that an environment of it needs. What concerns several of them
-    /// (concurrency, versions, URL, asynchronous invocation) is for whoever has them.
-    ///
-    /// ```no_run
-    /// use lambox::{Configuration, Overrides, Simulator};
-    ///
-    /// let configuration = Configuration::load("lambox.toml", &Overrides::default())?;
-    /// let simulator = Simulator::builder().build()?;
-    /// for function in &configuration.functions {
-    ///     let function = function.build(&simulator)?.build()?;
-    /// }
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
+    /// (concurrency, versions, SnapStart, tenants, URL, asynchronous invocation) is for whoever has them, and the region
+    /// and the account are those of the [configuration](crate::Configuration::build).
     ///
     /// # Errors
     ///

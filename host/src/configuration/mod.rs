@@ -34,6 +34,8 @@ pub use self::function::{
 use self::lambox_toml::LamboxToml;
 pub use self::overrides::Overrides;
 use self::reader::{Origin, Source, Spelling};
+use crate::function::FunctionBuilder;
+use crate::simulator::Simulator;
 
 /// The functions of a project, and what is set for all of them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -169,6 +171,37 @@ impl Configuration {
             functions,
             ignored: findings.end()?,
         })
+    }
+
+    /// Its functions in their order, each with its components compiled, in the region and account that are set. See
+    /// [`FunctionConfiguration::build`] for what is left to whoever has several environments of them.
+    ///
+    /// ```no_run
+    /// use lambox::{Configuration, Overrides, Simulator};
+    ///
+    /// let configuration = Configuration::load("lambox.toml", &Overrides::default())?;
+    /// let simulator = Simulator::builder().build()?;
+    /// for function in configuration.build(&simulator)? {
+    ///     let environment = function.build()?.environment();
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Where a component or a package cannot be loaded.
+    pub fn build(&self, simulator: &Simulator) -> Result<Vec<FunctionBuilder>, BuildError> {
+        let builders = self.functions.iter().map(|function| {
+            let mut builder = function.build(simulator)?;
+            if let Some(region) = &self.account.region {
+                builder = builder.region(region);
+            }
+            if let Some(account_id) = &self.account.account_id {
+                builder = builder.account_id(account_id);
+            }
+            Ok(builder)
+        });
+        builders.collect()
     }
 }
 

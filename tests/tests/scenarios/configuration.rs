@@ -38,7 +38,7 @@ async fn what_a_configuration_says_is_what_a_guest_finds() {
     fs::write(at("template.yaml"), TEMPLATE).expect("it can be written");
     fs::write(
         at("lambox.toml"),
-        "template.path = 'template.yaml'\n[functions.orders-dev.environment.variables]\nLEVEL = 'trace'\n",
+        "region = 'eu-north-1'\ntemplate.path = 'template.yaml'\n[functions.orders-dev.environment.variables]\nLEVEL = 'trace'\n",
     )
     .expect("it can be written");
 
@@ -50,7 +50,8 @@ async fn what_a_configuration_says_is_what_a_guest_finds() {
     let destination = orders.asynchronous.on_failure.as_ref().map(Destination::to_string);
     assert_eq!(destination.as_deref(), Some("function:orders-dev"));
 
-    let builder = orders.build(simulator()).expect("its components can be loaded");
+    let mut builders = configuration.build(simulator()).expect("its components can be loaded");
+    let builder = builders.pop().expect("there is one function");
     let function = builder.build().expect("it is a function");
     assert_eq!(function.config().memory_size_mb, 256);
     assert_eq!(function.config().timeout.as_secs(), 60);
@@ -61,6 +62,7 @@ async fn what_a_configuration_says_is_what_a_guest_finds() {
     let answer: Value = result.json().expect("it answers in JSON");
     for (name, value) in [
         ("AWS_LAMBDA_FUNCTION_NAME", "orders-dev"),
+        ("AWS_REGION", "eu-north-1"),
         ("STAGE", "dev"),
         ("LEVEL", "trace"),
         ("_HANDLER", "env"),
