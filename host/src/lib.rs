@@ -3,6 +3,7 @@
 #![deny(missing_docs)]
 
 mod clock;
+mod configuration;
 mod engine;
 mod environment;
 mod files;
@@ -10,12 +11,18 @@ mod frontdoor;
 mod function;
 mod http_prelude;
 mod log;
+mod native;
 mod network;
 mod queue;
 mod sandbox;
 mod simulator;
 mod transport;
 
+pub use configuration::{
+    AccountConfiguration, AliasConfiguration, BuildError, CodeConfiguration, Configuration, ExtensionConfiguration,
+    FolderConfiguration, FunctionConfiguration, Ignored, Location, Overrides, Problem, ProvisionedConcurrency, Setting,
+    UnusableConfiguration, UrlAuthType, UrlConfiguration,
+};
 pub use engine::{ComponentError, EngineError, MAX_COMPONENT_BYTES};
 pub use environment::{
     Credentials, ExecutionEnvironment, InvokeError, InvokeRequest, InvokeResult, MAX_CLIENT_CONTEXT_BYTES,
@@ -38,6 +45,7 @@ pub use lambox_lifecycle::{
     StreamRate, SystemLogLevel, Timestamp,
 };
 pub use log::{LogEntry, LogSink, LogSource, MAX_KEPT_LOG_BYTES, MAX_LOG_TAIL_BYTES};
+pub use native::NativeProgram;
 pub use queue::{
     AsyncConfig, AttemptError, Destination, DestinationError, EnqueueError, EventFunction, EventFunctions, EventOver,
     EventQueue, EventQueueBuilder, LoopbackUrl, MAX_EVENT_ATTRIBUTE_BYTES, PendingAttempt, QueueStartError,

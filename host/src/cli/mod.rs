@@ -1,6 +1,7 @@
 //! The command line: arguments as typed, resolved into what is to be done, done.
 
 mod builtin;
+mod check;
 mod completions;
 mod event;
 mod exit_code;
@@ -30,7 +31,8 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Invoke(invoke::Arguments),
-    Serve(serve::Arguments),
+    Serve(Box<serve::Arguments>),
+    Check(check::Arguments),
     Event(event::Arguments),
     Completions(completions::Arguments),
 }
@@ -45,6 +47,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Serve(#[from] serve::Error),
     #[error(transparent)]
+    Check(#[from] check::Error),
+    #[error(transparent)]
     Event(#[from] event::Error),
     #[error(transparent)]
     Completions(#[from] completions::Error),
@@ -57,6 +61,7 @@ impl Error {
             Self::LogFilter(_) => exit_code::USAGE,
             Self::Invoke(error) => error.exit_code(),
             Self::Serve(error) => error.exit_code(),
+            Self::Check(error) => error.exit_code(),
             Self::Event(error) => error.exit_code(),
             Self::Completions(error) => error.exit_code(),
         })
@@ -70,7 +75,8 @@ pub(crate) fn run() -> Result<ExitCode, Error> {
     start_tracing()?;
     let code = match command_line.command {
         Command::Invoke(arguments) => invoke::run(arguments)?,
-        Command::Serve(arguments) => serve::run(arguments)?,
+        Command::Serve(arguments) => serve::run(*arguments)?,
+        Command::Check(arguments) => check::run(&arguments)?,
         Command::Event(arguments) => event::run(arguments)?,
         Command::Completions(arguments) => completions::run(&arguments, &mut CommandLine::command())?,
     };

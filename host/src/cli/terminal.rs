@@ -54,6 +54,13 @@ pub(crate) fn write_line(line: &str) -> io::Result<()> {
     stdout.flush()
 }
 
+/// Says on standard error what is wrong at a place, which stands first on the line, as editors look for it.
+pub(crate) fn tell_place(sentence: &str) {
+    let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Where standard error is closed there is nobody to tell.
+    let _ = writeln!(io::stderr(), "{}", harmless(&sentence));
+}
+
 /// Writes a payload to standard output, as a line: its bytes, and a newline where it does not end in one.
 pub(crate) fn write_payload(payload: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();

@@ -1,6 +1,7 @@
 //! The task of one execution environment: the only place that waits, starts and stops.
 
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,8 +10,9 @@ use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use lambox_lifecycle::{Exit, Program, SubscriptionId, Timestamp};
 
+use super::processes::{Caller, ProcessId};
 use super::state::{Command, EnvironmentApi, Shared};
-use super::tasks::{TaskEnd, Tasks, Turn};
+use super::tasks::{TaskEnd, Tasks, Turn, panic_message};
 use super::telemetry::deliver;
 use super::{Plan, RUNTIME_API_ADDRESS, RUNTIME_API_PORT};
 use crate::clock::Sleep;
@@ -18,9 +20,10 @@ use crate::engine::Engine;
 use crate::files::Files;
 use crate::function::Code;
 use crate::log::LogSource;
+use crate::native::{self, NativeProgram, Process};
 use crate::network::{Network, TcpListener};
-use crate::sandbox::{self, Launch};
-use crate::transport::http::{self, Apis};
+use crate::sandbox::{self, Launch, Output};
+use crate::transport::http::{self, Apis, RealListener};
 
 /// The most connections to the Runtime API at once, beside one for each invocation that is served at once.
 const MAX_CONNECTIONS: usize = 256;
@@ -136,26 +139,32 @@ impl Driver {
                     self.tasks.add(Key::Delivery(id), Box::pin(delivery));
                 }
             }
-            // A guest of WASI can take no signal: the default of SIGTERM is to end.
-            Command::Terminate(program) => {
-                if self
-                    .plan
-                    .code(program)
-                    .is_some_and(|code| matches!(code, Code::Guest(_)))
-                {
+            Command::Terminate(program) => match self.plan.code(program) {
+                // A guest of WASI can take no signal: the default of SIGTERM is to end.
+                Some(Code::Guest(_)) => {
                     self.stop(program);
                     self.shared.exited(program, Exit::Signal("terminated"));
                 }
-            }
+                Some(Code::Process(_)) => self.shared.terminate_process(program),
+                // Whoever started it may ask it to end.
+                Some(Code::Native) | None => {}
+            },
         }
     }
 
     fn start(&mut self, program: Program) {
-        let Some(Code::Guest(component)) = self.plan.code(program) else {
-            // A native program comes by itself.
-            return;
+        let component = match self.plan.code(program) {
+            Some(Code::Guest(component)) => component,
+            Some(Code::Process(native)) => {
+                if let Err(sentence) = self.start_process(program, native) {
+                    self.shared.exited(program, Exit::LaunchFailed(sentence));
+                }
+                return;
+            }
+            // It comes by itself, and is let in from now on.
+            Some(Code::Native) | None => return,
         };
-        let api = EnvironmentApi(Arc::clone(&self.shared));
+        let api = EnvironmentApi::new(Arc::clone(&self.shared));
         let launch = Launch {
             program,
             api: &api,
@@ -178,7 +187,53 @@ impl Driver {
         self.tasks.keys().any(|key| key == Key::Program(program))
     }
 
+    /// Starts a native program, at a listener of its own: what it sends after its end, or has sent before, reaches
+    /// nobody.
+    fn start_process(&self, program: Program, native: &NativeProgram) -> Result<(), String> {
+        let id = self.shared.announce_process(program);
+        let started = self.launch_process(program, native, id);
+        if started.is_err() {
+            self.shared.forget_process(id);
+        }
+        self.shared.add_process(id, started?);
+        Ok(())
+    }
+
+    fn launch_process(
+        &self,
+        program: Program,
+        native: &NativeProgram,
+        id: ProcessId,
+    ) -> Result<(Process, RealListener), String> {
+        let api = EnvironmentApi::of(Arc::clone(&self.shared), Caller::Process(id));
+        let apis = Apis::new(api).on_machine();
+        // Without I/O, tokio has no other way to say so.
+        let listener = catch_unwind(AssertUnwindSafe(|| http::listen_on_a_free_port(apis)))
+            .map_err(|panic| panic_message(panic.as_ref()))
+            .and_then(|listener| listener.map_err(|error| error.to_string()))
+            .map_err(|reason| format!("{} has no address to be given: {reason}", native.path().display()))?;
+        let output = || Output::new(program, Arc::clone(&self.shared));
+        let api = listener.local_addr();
+        let mut variables = self.plan.variables(program).to_vec();
+        variables.extend(self.shared.variables(api));
+        let launch = native::Launch {
+            program: native,
+            variables: &variables,
+            api,
+            stdout: output(),
+            stderr: output(),
+        };
+        let shared = Arc::downgrade(&self.shared);
+        let ended = move |exit| {
+            if let Some(shared) = shared.upgrade() {
+                shared.process_ended(id, exit);
+            }
+        };
+        Ok((Process::start(launch, Box::new(ended))?, listener))
+    }
+
     fn stop(&mut self, program: Program) {
+        self.shared.kill_process(program);
         self.remove(Key::Program(program));
         self.after_end(program);
     }
@@ -328,7 +383,12 @@ async fn serve(listener: Arc<TcpListener>, apis: Apis<EnvironmentApi>, max_conne
             }
         };
         match accepted {
-            Ok(connection) => connections.push(http::serve_connection(connection, apis.clone())),
+            Ok(connection) => {
+                let peer = connection.peer();
+                connections.push(http::serve_connection(connection, apis.clone(), move || {
+                    peer.clone().gone()
+                }));
+            }
             Err(error) => tracing::debug!(%error, "a connection to the Runtime API was not accepted"),
         }
     }

@@ -3,6 +3,7 @@
 mod driver;
 mod in_flight;
 mod invocation;
+mod processes;
 mod response_stream;
 mod secrets;
 mod state;
@@ -23,6 +24,7 @@ use uuid::Uuid;
 
 use self::driver::Driver;
 pub use self::invocation::{InvokeError, InvokeResult, MAX_QUEUED_RESPONSE_BYTES, PendingInvocation};
+use self::processes::Caller;
 pub use self::response_stream::{ResponseStream, StreamEnd, StreamHead};
 pub use self::secrets::Credentials;
 use self::secrets::Secrets;
@@ -124,7 +126,6 @@ impl Plan {
 pub struct ExecutionEnvironment {
     shared: Arc<Shared>,
     plan: Arc<Plan>,
-    apis: Apis<EnvironmentApi>,
     network: Network,
     files: Arc<Files>,
     listeners: Mutex<Vec<RealListener>>,
@@ -134,6 +135,8 @@ pub struct ExecutionEnvironment {
 impl Drop for ExecutionEnvironment {
     fn drop(&mut self) {
         self.task.abort();
+        // Its task may be polled no more, or on another thread only later.
+        self.shared.end_processes();
     }
 }
 
@@ -145,7 +148,7 @@ impl ExecutionEnvironment {
             plan.credentials.clone(),
             Arc::clone(&plan.availability_zone_id),
         );
-        let shared = Shared::new(plan.config.clone(), clock, budget, plan.sink.clone(), secrets);
+        let shared = Shared::new(plan, clock, budget, secrets);
         let of_denials = Arc::downgrade(&shared);
         let network = Network::with_limits(
             plan.network.clone(),
@@ -157,21 +160,20 @@ impl ExecutionEnvironment {
             NetworkLimits::of(plan.file_descriptors, plan.concurrency()),
         );
         let files = Files::new(&plan.files, shared.clock.now());
-        let apis = Apis::new(EnvironmentApi(Arc::clone(&shared)));
+        let apis = Apis::new(EnvironmentApi::new(Arc::clone(&shared)));
         let driver = Driver::new(
             Arc::clone(&shared),
             engine.clone(),
             Arc::clone(plan),
             network.clone(),
             Arc::clone(&files),
-            apis.clone(),
+            apis,
         )
         .expect("the Runtime API's port is free in a network that was just made");
         let task = tokio::spawn(driver);
         Self {
             shared,
             plan: Arc::clone(plan),
-            apis,
             network,
             files,
             listeners: Mutex::default(),
@@ -392,10 +394,44 @@ impl ExecutionEnvironment {
                 format!("the Runtime API has no authentication and is served on loopback only, not on {address}"),
             ));
         }
-        let listener = http::listen(address, self.apis.clone().on_machine()).await?;
+        let api = EnvironmentApi::of(Arc::clone(&self.shared), Caller::Attached);
+        let listener = http::listen(address, Apis::new(api).on_machine()).await?;
         let address = listener.local_addr();
         self.listeners.lock().push(listener);
         Ok(address)
+    }
+
+    /// Freezes a process that somebody else has started with the environment, a native runtime or extension that is
+    /// attached to it: it is stopped whenever the environment is frozen, and goes on when it is thawed. Any number of
+    /// them can be told; their children are not stopped with them.
+    ///
+    /// Right after it has started the process, and before it waits for it, its parent calls this: until then the number
+    /// means no other process. Where the environment is frozen at that moment, as it is before its first
+    /// initialisation, the process is stopped at once and goes on when the environment does. From then on, on Linux, the
+    /// number may become another's: that one is left alone. A process that has ended is forgotten. When the environment
+    /// ends or is dropped, the process goes on; it is not ended.
+    ///
+    /// Under a debugger, leave it: a stop by a signal is one more to continue from.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` where there is no such process, `PermissionDenied` where it is another user's, `InvalidInput` for
+    /// this very process and for what is no process's number, `Unsupported` where the platform has no signals; and
+    /// where the environment has ended.
+    #[doc(alias = "register_freeze_pid")]
+    pub fn attach_process(&self, pid: u32) -> io::Result<()> {
+        self.shared.attach_process(pid)
+    }
+
+    /// Freezes a process of [`attach_process`](Self::attach_process) no longer: it goes on. False if it was not told, or
+    /// has ended.
+    pub fn detach_process(&self, pid: u32) -> bool {
+        self.shared.detach_process(pid)
+    }
+
+    /// The numbers of the processes that the environment runs now, with the programs that they are.
+    pub fn processes(&self) -> Vec<(Program, u32)> {
+        self.shared.processes()
     }
 
     /// The environment variables that a native runtime is to be started with, where `address` is what
@@ -431,7 +467,7 @@ impl ExecutionEnvironment {
 
     /// Its APIs as a service, to be mounted elsewhere or called in process.
     pub fn runtime_api(&self) -> axum::Router {
-        http::router(EnvironmentApi(Arc::clone(&self.shared)))
+        http::router(EnvironmentApi::new(Arc::clone(&self.shared)))
     }
 
     /// Connects to a port on which a guest listens.

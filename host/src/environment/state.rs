@@ -16,8 +16,10 @@ use lambox_lifecycle::{
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use super::Plan;
 use super::in_flight::InFlight;
 use super::invocation::{InvokeError, Progress};
+use super::processes::{Admission, Caller, Natives, Processes};
 use super::secrets::Secrets;
 use super::tasks::Bell;
 use crate::clock::{Clock, Sleep};
@@ -53,12 +55,13 @@ pub(super) enum Receipt {
 
 /// What the parts of one environment share.
 pub(crate) struct Shared {
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
     pub(super) bell: Arc<Bell>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) budget: Arc<MemoryBudget>,
     pub(crate) config: Arc<Config>,
     secrets: Secrets,
+    pub(super) natives: Natives,
     next_ticket: AtomicU64,
     /// How many sandboxes of the runtime there are, where each is a worker, or are about to be.
     workers: AtomicUsize,
@@ -82,8 +85,9 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-struct State {
-    core: Lifecycle,
+pub(super) struct State {
+    pub(super) core: Lifecycle,
+    pub(super) processes: Processes,
     calls: Vec<PendingCall>,
     commands: VecDeque<Command>,
     queue: VecDeque<(Invocation, Arc<Progress>)>,
@@ -92,7 +96,7 @@ struct State {
     sink: Option<Sink>,
     observers: Vec<Waker>,
     telemetry: Telemetry,
-    ended: bool,
+    pub(super) ended: bool,
 }
 
 /// The subscriptions to telemetry, and who waits for their batches.
@@ -112,6 +116,13 @@ impl Telemetry {
 }
 
 impl State {
+    /// Has this task woken when the rules' state may have changed.
+    fn observe(&mut self, waker: &Waker) {
+        if !self.observers.iter().any(|known| known.will_wake(waker)) {
+            self.observers.push(waker.clone());
+        }
+    }
+
     /// Whether the environment's task has yet to start or end a program, and is there to do it.
     fn has_commands(&self) -> bool {
         !self.commands.is_empty() && !self.ended
@@ -136,21 +147,17 @@ struct PendingCall {
 }
 
 impl Shared {
-    pub(super) fn new(
-        config: Config,
-        clock: Arc<dyn Clock>,
-        budget: Arc<MemoryBudget>,
-        sink: Option<Sink>,
-        secrets: Secrets,
-    ) -> Arc<Self> {
+    pub(super) fn new(plan: &Plan, clock: Arc<dyn Clock>, budget: Arc<MemoryBudget>, secrets: Secrets) -> Arc<Self> {
+        let config = plan.config.clone();
         let state = State {
             core: Lifecycle::new(config.clone()),
+            processes: Processes::default(),
             calls: Vec::new(),
             commands: VecDeque::new(),
             queue: VecDeque::new(),
             in_flight: InFlight::default(),
             journal: Journal::default(),
-            sink,
+            sink: plan.sink.clone(),
             observers: Vec::new(),
             telemetry: Telemetry::default(),
             ended: false,
@@ -166,6 +173,7 @@ impl Shared {
             budget,
             config: Arc::new(config),
             secrets,
+            natives: Natives::of(plan),
             next_ticket: AtomicU64::new(0),
             workers: AtomicUsize::new(1),
             frozen_nanos: AtomicU64::new(0),
@@ -258,6 +266,11 @@ impl Shared {
         let mut state = self.state.lock();
         let due = state.core.poll_timeout()?;
         if due <= self.clock.now() {
+            if self.natives.has_processes {
+                drop(state);
+                self.read_output();
+                state = self.state.lock();
+            }
             self.apply(&mut state, None);
             return state.core.poll_timeout();
         }
@@ -333,9 +346,7 @@ impl Shared {
             if state.ended {
                 return Poll::Ready(None);
             }
-            if !state.observers.iter().any(|waker| waker.will_wake(context.waker())) {
-                state.observers.push(context.waker().clone());
-            }
+            state.observe(context.waker());
             Poll::Pending
         })
         .await
@@ -381,7 +392,10 @@ impl Shared {
     pub(super) fn abandon(&self) {
         let mut state = self.state.lock();
         state.ended = true;
-        self.settle(&mut state);
+        drop(state);
+        // First of all, so that none of them hears of what comes next.
+        self.end_processes();
+        self.settle(&mut self.state.lock());
     }
 
     /// The environment has ended.
@@ -397,7 +411,7 @@ impl Shared {
     }
 
     /// Lets the rules take in what happened, or that time passed, and does what they say.
-    fn apply(&self, state: &mut State, input: Option<Input>) {
+    pub(super) fn apply(&self, state: &mut State, input: Option<Input>) {
         let reading = self.reading();
         let due = state.core.poll_timeout();
         match input {
@@ -446,8 +460,17 @@ impl Shared {
         while let Some(effect) = state.core.poll_effect() {
             match effect {
                 Effect::Start(program) => self.command(state, Command::Start(program)),
-                Effect::Terminate(program) => self.command(state, Command::Terminate(program)),
-                Effect::Kill(program) => self.command(state, Command::Kill(program)),
+                // To a process this is said at once, so that what it does next is heard by nobody. One that has yet to
+                // be started is told when it has been.
+                Effect::Terminate(program) => {
+                    if !state.processes.terminate(program) {
+                        self.command(state, Command::Terminate(program));
+                    }
+                }
+                Effect::Kill(program) => {
+                    state.processes.kill(program);
+                    self.command(state, Command::Kill(program));
+                }
                 Effect::Answer { ticket, answer } => {
                     if let Some(call) = state.calls.iter_mut().find(|call| call.ticket == ticket) {
                         call.answer = Some(answer);
@@ -463,10 +486,12 @@ impl Shared {
                             .fetch_add(now.as_epoch_nanos().saturating_sub(since), Ordering::AcqRel);
                     }
                     self.bell.set_frozen(false);
+                    state.processes.thaw();
                 }
                 Effect::Freeze => {
                     self.frozen_since.store(now.as_epoch_nanos(), Ordering::Release);
                     self.bell.set_frozen(true);
+                    state.processes.freeze();
                 }
                 Effect::BeginStream {
                     request_id,
@@ -684,36 +709,49 @@ impl Shared {
 
 /// The APIs of one environment, as transports call them.
 #[derive(Clone, Debug)]
-pub(crate) struct EnvironmentApi(pub(super) Arc<Shared>);
+pub(crate) struct EnvironmentApi {
+    shared: Arc<Shared>,
+    caller: Caller,
+}
 
 impl EnvironmentApi {
+    /// The APIs as guests call them.
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self::of(shared, Caller::Guest)
+    }
+
+    /// The APIs as this caller calls them.
+    pub(super) fn of(shared: Arc<Shared>, caller: Caller) -> Self {
+        Self { shared, caller }
+    }
+
     /// The environment.
     pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.0
+        &self.shared
     }
 }
 
 impl Api for EnvironmentApi {
     fn hang_up(&self, head: Ticket) {
-        self.0.input(Input::Hangup(head));
+        self.shared.input(Input::Hangup(head));
     }
 
     fn waits_as_a_whole(&self) {
-        self.0.another_worker();
+        self.shared.another_worker();
     }
 
     async fn fetch(&self, subscription: SubscriptionId, wait: bool) -> Option<Bytes> {
         if !wait {
-            return self.0.gathered(subscription).map(|batch| batch.body);
+            return self.shared.gathered(subscription).map(|batch| batch.body);
         }
-        let batch = self.0.next_batch(subscription).await;
+        let batch = self.shared.next_batch(subscription).await;
         // It is in the guest's hands from here on: a guest that is stopped now has had it.
-        self.0.batch_sent(subscription, Receipt::Delivered);
+        self.shared.batch_sent(subscription, Receipt::Delivered);
         Some(batch.body)
     }
 
     fn ticket(&self) -> Ticket {
-        Ticket(self.0.next_ticket.fetch_add(1, Ordering::Relaxed))
+        Ticket(self.shared.next_ticket.fetch_add(1, Ordering::Relaxed))
     }
 
     fn uuid(&self) -> Uuid {
@@ -721,21 +759,22 @@ impl Api for EnvironmentApi {
     }
 
     fn availability_zone_id(&self) -> Arc<str> {
-        self.0.secrets.availability_zone_id()
+        self.shared.secrets.availability_zone_id()
     }
 
     fn metadata(&self, token: Option<&str>) -> Option<Metadata> {
-        let phase = self.0.look(Lifecycle::phase);
-        self.0.secrets.metadata(token, &self.0.config, phase)
+        let phase = self.shared.look(Lifecycle::phase);
+        self.shared.secrets.metadata(token, &self.shared.config, phase)
     }
 
     fn credentials(&self, token: Option<&str>) -> Result<IssuedCredentials, NoCredentials> {
-        self.0.secrets.credentials(token, self.0.clock.now())
+        self.shared.secrets.credentials(token, self.shared.clock.now())
     }
 
     fn call(&self, ticket: Ticket, call: Call) -> impl Future<Output = Result<Answer, Rejection>> + Send {
         CallFuture {
-            shared: Arc::clone(&self.0),
+            shared: Arc::clone(&self.shared),
+            caller: self.caller,
             ticket,
             call: Some(call),
             waiting: false,
@@ -746,6 +785,7 @@ impl Api for EnvironmentApi {
 /// A call: handed over when first polled, hung up when dropped before its answer.
 struct CallFuture {
     shared: Arc<Shared>,
+    caller: Caller,
     ticket: Ticket,
     call: Option<Call>,
     waiting: bool,
@@ -756,6 +796,9 @@ impl Future for CallFuture {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
+        if this.call.is_some() {
+            this.shared.read_output();
+        }
         let mut state = this.shared.state.lock();
         if this.call.is_some()
             && state
@@ -781,6 +824,16 @@ impl Future for CallFuture {
         if let Some(call) = this.call.take() {
             if state.ended {
                 return Poll::Ready(Err(Rejection::Ended));
+            }
+            match state.admit_call(&this.shared.natives, this.caller, &call) {
+                Admission::Now => {}
+                Admission::Later => {
+                    this.call = Some(call);
+                    state.observe(context.waker());
+                    return Poll::Pending;
+                }
+                // Its connection is about to be cut.
+                Admission::Never => return Poll::Pending,
             }
             state.calls.push(PendingCall {
                 ticket: this.ticket,

@@ -20,10 +20,12 @@ pub use self::ephemeral_storage_size::{EphemeralStorageSize, EphemeralStorageSiz
 pub use self::max_concurrency::{MaxConcurrency, MaxConcurrencyError};
 pub use self::memory_size::{MemorySize, MemorySizeError};
 pub use self::timeout::{FunctionTimeout, FunctionTimeoutError};
+pub(crate) use self::variables::{MAX_VARIABLES_BYTES, check as check_variable};
 use crate::clock::RealClock;
 use crate::environment::{Credentials, ExecutionEnvironment, Plan, ProgramPlan};
 use crate::files::{self, GrantRequest, Layout, LayoutError, Package};
 use crate::log::{LogSink, Sink};
+use crate::native::NativeProgram;
 use crate::network::{Grant, MAX_SOCKETS, NetworkPolicy};
 use crate::sandbox::Prepared;
 use crate::simulator::Simulator;
@@ -71,6 +73,8 @@ pub(crate) enum Code {
     Guest(Component),
     /// In a native process that someone starts and connects to the real listener.
     Native,
+    /// In a native process that the environment runs.
+    Process(NativeProgram),
 }
 
 /// Why a function's configuration is not accepted.
@@ -105,6 +109,14 @@ pub enum FunctionError {
     ExtensionWithoutMain {
         /// The extension.
         name: String,
+    },
+    /// A native program cannot be run on any machine, or not on this one.
+    #[error("the native program `{}` cannot be run: {reason}", .path.display())]
+    NativeProgram {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        reason: &'static str,
     },
     /// An environment variable cannot be set.
     #[error("the environment variable `{name}` cannot be set: {reason}")]
@@ -269,11 +281,23 @@ impl FunctionBuilder {
         self
     }
 
-    /// Waits for a native runtime, which someone starts with the address of
+    /// Waits for a native runtime, which someone starts, perhaps under a debugger, with the address of
     /// [`ExecutionEnvironment::listen`] in `AWS_LAMBDA_RUNTIME_API`.
+    ///
+    /// It may be started at any time: what it says before its turn comes in an initialisation is heard then. It is not
+    /// stopped between invocations, unless [`ExecutionEnvironment::attach_process`] is told its number, and it is
+    /// neither asked to end nor killed. Once a timeout or a failure has reset the environment, the same process may go
+    /// on as the next runtime.
     #[must_use]
     pub fn native_runtime(mut self) -> Self {
         self.runtime = Some(Code::Native);
+        self
+    }
+
+    /// Sets the runtime: a native program that the environment runs. See [`NativeProgram`] for what it is promised.
+    #[must_use]
+    pub fn runtime_process(mut self, program: NativeProgram) -> Self {
+        self.runtime = Some(Code::Process(program));
         self
     }
 
@@ -284,7 +308,15 @@ impl FunctionBuilder {
         self
     }
 
-    /// Waits for a native extension of this name. The runtime is not started before it has registered.
+    /// Adds an external extension: a native program that the environment runs. It must register by `name`.
+    #[must_use]
+    pub fn extension_process(mut self, name: impl Into<String>, program: NativeProgram) -> Self {
+        self.extensions.push((name.into(), Code::Process(program)));
+        self
+    }
+
+    /// Waits for a native extension of this name, which someone starts. The runtime is not started before it has
+    /// registered.
     #[must_use]
     pub fn native_extension(mut self, name: impl Into<String>) -> Self {
         self.extensions.push((name.into(), Code::Native));
@@ -490,8 +522,7 @@ impl FunctionBuilder {
     /// The first thing that is wrong.
     pub fn build(self) -> Result<Function, FunctionError> {
         let runtime = self.runtime.ok_or(FunctionError::NoRuntime)?;
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        if self.name.is_empty() || self.name.len() > 64 || !self.name.chars().all(is_name) {
+        if !is_function_name(&self.name) {
             return Err(FunctionError::Name { name: self.name });
         }
         check_extensions(&self.extensions)?;
@@ -517,6 +548,7 @@ impl FunctionBuilder {
                 }
             },
         };
+        check_processes(std::iter::once(&runtime).chain(self.extensions.iter().map(|(_, code)| code)))?;
         for name in self.variables.keys() {
             variables::check(name).map_err(|reason| FunctionError::Variable {
                 name: name.clone(),
@@ -657,6 +689,24 @@ fn availability_zone_id(region: &str) -> String {
     format!("{short}-az1")
 }
 
+/// Whether a function can have this name.
+pub(crate) fn is_function_name(name: &str) -> bool {
+    let is_letter = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    (1..=64).contains(&name.len()) && name.chars().all(is_letter)
+}
+
+fn check_processes<'a>(programs: impl Iterator<Item = &'a Code>) -> Result<(), FunctionError> {
+    for code in programs {
+        if let Code::Process(program) = code {
+            program.check().map_err(|reason| FunctionError::NativeProgram {
+                path: program.path().to_owned(),
+                reason,
+            })?;
+        }
+    }
+    Ok(())
+}
+
 fn check_extensions(extensions: &[(String, Code)]) -> Result<(), FunctionError> {
     if extensions.len() > limits::MAX_EXTENSIONS {
         return Err(FunctionError::TooManyExtensions {
@@ -699,7 +749,8 @@ impl Function {
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime with its timer enabled, in which the environment is to run.
+    /// Outside of a tokio runtime with its timer enabled, in which the environment is to run. Native programs need its
+    /// I/O enabled, too.
     pub fn environment(&self) -> ExecutionEnvironment {
         // Each environment's clock begins with it: where a test has paused tokio's, that is the one to be followed.
         ExecutionEnvironment::start(self.simulator.engine(), &self.plan, Arc::new(RealClock::new()))

@@ -10,7 +10,7 @@ use lambox_lifecycle::{Config, InitType, LogFormat};
 use crate::environment::{Credentials, RUNTIME_API_ADDRESS};
 
 /// The most bytes of names and values of a function's own variables together: 4 KB.
-pub(super) const MAX_VARIABLES_BYTES: usize = 4_096;
+pub(crate) const MAX_VARIABLES_BYTES: usize = 4_096;
 
 /// Names that the platform sets and a function's configuration may not.
 const RESERVED: [&str; 24] = [
@@ -68,7 +68,7 @@ const NOT_IN_SNAPSHOT: [&str; 5] = [
 ];
 
 /// What is wrong with a variable of the function's own.
-pub(super) fn check(name: &str) -> Result<(), &'static str> {
+pub(crate) fn check(name: &str) -> Result<(), &'static str> {
     let mut letters = name.chars();
     if !letters.next().is_some_and(|first| first.is_ascii_alphabetic()) && !RESERVED.contains(&name) {
         return Err("a name begins with a letter");

@@ -131,9 +131,31 @@ impl TcpStream {
         self.connection.poll_abandoned(self.side, context)
     }
 
+    /// By which it is known whether the peer is still there, wherever this end is.
+    pub(crate) fn peer(&self) -> Peer {
+        Peer {
+            connection: Arc::clone(&self.connection),
+            side: self.side,
+        }
+    }
+
     /// Resets the connection: both ends fail from now on, but for data that is already on its way.
     pub(crate) fn abort(&self) {
         self.connection.reset();
+    }
+}
+
+/// The other end of a connection. It does not keep the connection open.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    connection: Arc<Connection>,
+    side: Side,
+}
+
+impl Peer {
+    /// Ready when the peer has closed its end for good, or the connection was reset.
+    pub(crate) async fn gone(self) {
+        std::future::poll_fn(|context| self.connection.poll_abandoned(self.side, context)).await;
     }
 }
 

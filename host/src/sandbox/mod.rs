@@ -23,7 +23,7 @@ use self::clocks::{Clocks, HasClocks};
 use self::filesystem::{FilesystemCtx, FilesystemCtxView, FilesystemView};
 use self::http::Outgoing;
 use self::sockets::{SocketsCtx, SocketsCtxView, SocketsView, StopSockets};
-use self::stdio::Output;
+pub(crate) use self::stdio::Output;
 use crate::engine::{ComponentError, Engine, Share, Stopped, Yields};
 use crate::environment::{EnvironmentApi, Shared};
 use crate::files::Files;

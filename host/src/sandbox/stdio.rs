@@ -1,4 +1,4 @@
-//! A guest's stdout and stderr: lines of the environment's log.
+//! A program's stdout and stderr: lines of the environment's log.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ const MAX_LINE_BYTES: usize = 256 << 10;
 /// How much a guest may write in one call.
 const MAX_WRITE_BYTES: usize = 64 << 10;
 
-/// A guest's stdout or stderr.
+/// A program's stdout or stderr.
 #[derive(Clone, Debug)]
-pub(super) struct Output {
+pub(crate) struct Output {
     program: Program,
     shared: Arc<Shared>,
     /// The beginning of a line whose end has not been written.
@@ -32,7 +32,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub(super) fn new(program: Program, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(program: Program, shared: Arc<Shared>) -> Self {
         Self {
             program,
             shared,
@@ -41,14 +41,15 @@ impl Output {
     }
 
     /// Writes out what has no end of line yet.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         let rest = self.rest.lock().split();
         if !rest.is_empty() {
             self.shared.log_line(self.program, rest.freeze());
         }
     }
 
-    fn take(&self, bytes: &[u8]) {
+    /// Takes what was written.
+    pub(crate) fn take(&self, bytes: &[u8]) {
         let mut rest = self.rest.lock();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             rest.extend_from_slice(piece);

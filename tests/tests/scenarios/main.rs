@@ -3,6 +3,7 @@
 mod answers;
 mod any_order;
 mod callers;
+mod configuration;
 mod coverage;
 mod examples;
 mod extensions;
@@ -17,6 +18,8 @@ mod memory;
 mod native;
 mod official;
 mod parity;
+#[cfg(target_os = "linux")]
+mod processes;
 mod queue;
 mod restore;
 mod sdks;

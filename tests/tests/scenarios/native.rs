@@ -385,6 +385,101 @@ async fn both_official_clients_run_natively_and_a_guest_is_an_extension_beside_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_attaches_too_early_is_heard_when_its_turn_comes() {
+    let (environment, address) = listening(native().native_extension("early").timeout_ms(700)).await;
+    let registration = [("lambda-extension-name", "early")];
+    let [mut runtime, mut extension, mut other] = [
+        Connection::open(address).await,
+        Connection::open(address).await,
+        Connection::open(address).await,
+    ];
+    runtime.send("GET", NEXT, &[], "").await;
+    extension
+        .send("POST", REGISTER, &registration, r#"{"events":["INVOKE"]}"#)
+        .await;
+    // What is no first call of a program is refused as ever.
+    assert_eq!(other.call("POST", &response(1), &[], "1").await.status, 400);
+    assert_eq!(environment.phase(), Phase::Idle, "nothing is begun by a call");
+    environment.initialize();
+    let registered = extension.receive().await;
+    assert_eq!(registered.status, 200);
+    let identifier = registered.header("lambda-extension-identifier").to_owned();
+    let identified = [("lambda-extension-identifier", identifier.as_str())];
+    extension.send("GET", EVENT_NEXT, &identified, "").await;
+    assert!(within(environment.wait_for_frozen()).await);
+    let pending = environment.begin(numbered(1, "1")).expect("it is taken");
+    assert_eq!(runtime.receive().await.body, "1");
+    assert_eq!(extension.receive().await.status, 200);
+    assert!(within(pending).await.expect("the environment lives").is_timeout());
+    // After the reset both go on, as their next generation.
+    runtime.send("GET", NEXT, &[], "").await;
+    extension
+        .send("POST", REGISTER, &registration, r#"{"events":[]}"#)
+        .await;
+    let pending = environment.begin(numbered(2, "2")).expect("it is taken");
+    let registered = extension.receive().await;
+    assert_eq!(registered.status, 200);
+    let identifier = registered.header("lambda-extension-identifier").to_owned();
+    let identified = [("lambda-extension-identifier", identifier.as_str())];
+    extension.send("GET", EVENT_NEXT, &identified, "").await;
+    assert_eq!(runtime.receive().await.body, "2");
+    runtime.call("POST", &response(2), &[], "3").await;
+    runtime.send("GET", NEXT, &[], "").await;
+    assert_eq!(within(pending).await.expect("the environment lives").payload(), "3");
+    // Who waits for a turn that never comes is told so at the end.
+    let (environment, address) = listening(native()).await;
+    let mut runtime = Connection::open(address).await;
+    runtime.send("GET", NEXT, &[], "").await;
+    other = Connection::open(address).await;
+    assert_eq!(other.call("GET", "/2018-06-01/ping", &[], "").await.body, "pong");
+    within(environment.shutdown()).await;
+    assert_eq!(runtime.receive().await.status, 500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_leave_a_long_poll_leave_room_for_others() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    // On the environment's own loopback, which has room for some 90 connections at once.
+    let (environment, address) = listening(native()).await;
+    environment.initialize();
+    // Its initialisation lasts as long as this one does not call `next`.
+    let mut internal = Connection::open(address).await;
+    let registration = [("lambda-extension-name", "internal")];
+    let registered = internal
+        .call("POST", REGISTER, &registration, r#"{"events":["INVOKE"]}"#)
+        .await;
+    assert_eq!(registered.status, 200);
+    for _ in 0..6 {
+        let mut waiting = Vec::new();
+        for _ in 0..50 {
+            let mut client = within(dialled(&environment)).await;
+            let poll = client.write_all(b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n");
+            within(poll).await.expect("there is room for it");
+            waiting.push(client);
+        }
+        let mut client = within(dialled(&environment)).await;
+        let ping = client.write_all(b"GET /2018-06-01/ping HTTP/1.1\r\nConnection: close\r\n\r\n");
+        within(ping).await.expect("there is room for it");
+        let mut answer = String::new();
+        within(client.read_to_string(&mut answer))
+            .await
+            .expect("it is answered");
+        assert!(answer.ends_with("pong"), "{answer}");
+    }
+}
+
+/// A connection to the API on the environment's own loopback, as soon as there is room for it.
+async fn dialled(environment: &ExecutionEnvironment) -> impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin {
+    loop {
+        match environment.dial(lambox::RUNTIME_API_PORT) {
+            Ok(connection) => return connection,
+            Err(_) => tokio::task::yield_now().await,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_native_runtime_that_does_not_answer_times_out_and_another_may_come() {
     let (environment, address) = listening(native().timeout_ms(700)).await;
     let pending = environment.begin(numbered(1, "1")).expect("it is taken");

@@ -1,23 +1,50 @@
-//! What the crate lambda-simulator 0.2 offers a test's author, and how it is done here. Each row is a test below.
+//! What the crate lambda-simulator 0.2.0 offers a test's author, item by item of its public interface, and how it is done
+//! here. What is done is a test below, in `native.rs` or in `processes.rs`.
 //!
 //! | lambda-simulator | Lambox |
 //! |---|---|
-//! | `function_name`, `function_version`, `handler`, `region`, `account_id`, `memory_size_mb` | [`lambox::FunctionBuilder`], by the same names |
-//! | `invocation_timeout` | `FunctionBuilder::timeout`, which stops the guest |
-//! | `port`, `addr`, `runtime_api_url` | `ExecutionEnvironment::listen` |
+//! | `Simulator::builder`, `SimulatorBuilder`, `SimulatorConfig` | [`lambox::Simulator`], [`lambox::FunctionBuilder`], `ExecutionEnvironment::config` |
+//! | `function_name`, `function_version`, `handler`, `region`, `account_id`, `memory_size_mb` | `FunctionBuilder`, by the same names |
+//! | `invocation_timeout` | `FunctionBuilder::timeout`, which stops the program |
+//! | `port`, `addr`, `runtime_api_url` | `ExecutionEnvironment::listen`; not needed for a program that the environment runs |
+//! | `lambda_env_vars` | `runtime_variables`, `extension_variables`, which differ as on the service |
 //! | `enqueue_payload`, `enqueue` with an `InvocationBuilder` | `begin`, with a payload or an `InvokeRequest` |
-//! | `wait_for_invocation_complete`, `get_invocation_state` | awaiting what `begin` returns; `PendingInvocation::response` |
-//! | `InvocationStatus::{Success, Error}` | `InvokeResult::{is_success, function_error, is_timeout, cause}` |
+//! | `InvocationBuilder::{payload, function_arn, client_context, cognito_identity}`, `trace_id`, `request_id` | `InvokeRequest::{new, json, invoked_function_arn, client_context, cognito_identity, trace_id, request_id}` |
+//! | `wait_for_invocation_complete`, `get_invocation_state`, `InvocationState` | awaiting what `begin` returns; `PendingInvocation::response` |
+//! | `get_all_invocation_states` | the results of those that were begun; `FunctionBuilder::log_sink` sees the events of all |
+//! | `InvocationStatus::{Success, Error}`, `InvocationResponse`, `InvocationError` | `InvokeResult::{is_success, function_error, is_timeout, cause, json, payload}` |
+//! | `received_at`, `started_at` | the times of `InvokeResult::log`'s events; `Report`, `Spans` |
 //! | `is_initialized`, `mark_initialized`, `phase`, `wait_for_phase` | `initialize`, `phase`, `wait_for_phase` |
 //! | `get_init_error` | the events of `take_log`; with an invocation, its payload |
-//! | `get_registered_extensions`, `extension_count` | `wait_for` with `Lifecycle::extensions`; `wait_for_extension` |
+//! | `get_registered_extensions`, `extension_count`, `RegisteredExtension` | `extensions`, `wait_for_extension`, `wait_for` with `Lifecycle::extensions` |
 //! | `wait_for_extensions_ready`, `are_extensions_ready` | the invocation is over then: awaiting it; `wait_for_frozen` |
 //! | `get_extension_overhead_ms` | `Report::extension_overhead` |
-//! | `freeze_mode`, `is_frozen`, `wait_for_frozen`, `freeze_epoch` | always; `is_frozen`, `wait_for_frozen`, `freezes`, `wait_for_frozen_since` |
+//! | `freeze_mode`, `is_frozen`, `wait_for_frozen` | always; `is_frozen`, `wait_for_frozen` |
+//! | `freeze_epoch` | `freezes`, which counts freezes and not thaws; `wait_for_frozen_since` |
 //! | `enable_telemetry_capture`, `get_telemetry_events`, `…_by_type`, `clear_telemetry_events` | always: `InvokeResult::events`, `take_log`, `FunctionBuilder::log_sink` |
 //! | `wait_for` with a condition | `wait_for` with a condition of the rules' state, without polling |
 //! | `graceful_shutdown` with a reason, `shutdown` | `shutdown_with`, `shutdown`; dropping it |
-//! | `spawn_process`, `register_freeze_pid` | no process: the guest is a component |
+//! | `spawn_process`, `ProcessConfig::{new, arg, env}`, `ProcessRole` | `FunctionBuilder::{runtime_process, extension_process}` with a [`lambox::NativeProgram`]; the environment starts it when its turn comes, and again after a reset |
+//! | `ManagedProcess::pid` | `ExecutionEnvironment::processes` |
+//! | `ProcessError` | the invocation's outcome: `Runtime.InvalidEntrypoint`, `Runtime.ExitError`, `Extension.LaunchError`, `Extension.Crash` |
+//! | `register_freeze_pid`, `runtime_pid`, `extension_pids` | `attach_process`, `detach_process` |
+//!
+//! Not offered, on purpose:
+//!
+//! - `init_timeout`, `extension_ready_timeout`, `shutdown_timeout`: they are the service's (10 s, the function's timeout,
+//!   2 s), and a function that passes here with others would fail there. The timeouts of the functions that wait are
+//!   `tokio::time::timeout`'s.
+//! - `InvocationBuilder::timeout_ms`: the service knows a function's timeout and none of an invocation's.
+//! - `ManagedProcess::{child_mut, wait, kill, try_wait}`: a process that the environment runs is the environment's. Its
+//!   end is an outcome and an event; who wants to hold it starts it himself and lets it attach.
+//! - `ProcessConfig::inherit_stdio`: its lines are in the log, and a `log_sink` can print them.
+//! - `FreezeMode::Noop`: nothing is ever not frozen. A program under a debugger attaches and is not told to
+//!   `attach_process`.
+//! - `first_next_poll_at`, `registered_at`: the rules keep states and not their history; `wait_for` sees an extension
+//!   become `Registered` and `Ready`.
+//! - `set_telemetry_delivery_policy`, `DeliveryPolicy`: late and missing telemetry comes about as on the service, by the
+//!   freeze and by a subscriber that is slow.
+//! - `ensure_default_crypto_provider`: no TLS is used.
 
 use lambox::lifecycle::Exit;
 use lambox::{FailureCause, InvokeRequest, LogSource, Phase, PlatformEvent, ShutdownReason, Status};

@@ -149,6 +149,11 @@ impl Lifecycle {
         either!(&self.0, machine => machine.generation)
     }
 
+    /// Whether this program has been started and has not ended.
+    pub fn is_running(&self, program: Program) -> bool {
+        either!(&self.0, machine => machine.crew().is_some_and(|crew| crew.is_alive(program)))
+    }
+
     /// The name of the runtime's state as the service spells it, or `NotStarted` or `Exited`.
     pub fn runtime_state(&self) -> &'static str {
         either!(&self.0, machine => machine.crew().map_or("NotStarted", |crew| crew.runtime.name()))

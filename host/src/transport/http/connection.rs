@@ -1,12 +1,15 @@
 //! One connection of a client.
 
-use std::convert::Infallible;
+use std::fmt;
+use std::pin::pin;
 
+use futures_util::future::{Either, select};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::route::Route;
 use super::service::Apis;
 use crate::transport::Api;
 
@@ -20,16 +23,27 @@ const MAX_HEAD_BYTES: usize = 128 * 1024;
 /// itself or by being dropped, which is a hang-up to a call that is under way.
 ///
 /// A client that closes its side of the connection still gets the answers to what it asked: runtimes that stream are
-/// told to close the connection after the last chunk. That it has gone altogether cannot be told from this, so a long
-/// poll stays until it is answered; whoever knows that the client is gone drops the future.
-pub(crate) async fn serve_connection<A, I>(io: I, apis: Apis<A>)
+/// told to close the connection after the last chunk. Only a long poll is given up where `gone` says that nobody waits
+/// for it any more; `gone` is asked anew for each.
+pub(crate) async fn serve_connection<A, I, G>(io: I, apis: Apis<A>, gone: impl Fn() -> G + Clone)
 where
     A: Api,
     I: AsyncRead + AsyncWrite + Unpin,
+    G: Future<Output = ()>,
 {
-    let service = service_fn(|request| {
-        let apis = apis.clone();
-        async move { Ok::<_, Infallible>(apis.respond(request).await) }
+    let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
+        let (apis, gone) = (apis.clone(), gone.clone());
+        async move {
+            let waits = Route::of_path(request.uri().path()).is_some_and(Route::is_long_poll);
+            let response = apis.respond(request);
+            if !waits {
+                return Ok(response.await);
+            }
+            match select(pin!(response), pin!(gone())).await {
+                Either::Left((response, _)) => Ok(response),
+                Either::Right(((), _)) => Err(Gone),
+            }
+        }
     });
     let connection = http1::Builder::new()
         // The clock is the environment's, not this machine's.
@@ -44,3 +58,15 @@ where
         tracing::debug!(%error, "a connection ended early");
     }
 }
+
+/// The client of a long poll has gone.
+#[derive(Debug)]
+struct Gone;
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the client of a long poll has gone")
+    }
+}
+
+impl std::error::Error for Gone {}

@@ -1,10 +1,13 @@
 //! The APIs on a real port, for native programs.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
@@ -37,7 +40,30 @@ pub(crate) struct RealListener {
 ///
 /// Those of binding the address.
 pub(crate) async fn listen<A: Api>(addr: SocketAddr, apis: Apis<A>) -> io::Result<RealListener> {
-    listen_with(addr, move |stream, _| serve_connection(stream, apis.clone())).await
+    RealListener::new(TcpListener::bind(addr).await?, move |stream, _| {
+        serve(stream, apis.clone())
+    })
+}
+
+/// Serves the APIs on a free port of 127.0.0.1, without waiting for anything.
+///
+/// Has to be called within a tokio runtime.
+///
+/// # Errors
+///
+/// Those of binding the address.
+pub(crate) fn listen_on_a_free_port<A: Api>(apis: Apis<A>) -> io::Result<RealListener> {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    listener.set_nonblocking(true)?;
+    RealListener::new(TcpListener::from_std(listener)?, move |stream, _| {
+        serve(stream, apis.clone())
+    })
+}
+
+async fn serve<A: Api>(stream: TcpStream, apis: Apis<A>) {
+    let client = Client(Arc::new(stream));
+    let watched = client.clone();
+    serve_connection(client, apis, move || watched.clone().gone()).await;
 }
 
 /// Listens at `addr`, and serves each connection, whose client is told, with what `serve` makes.
@@ -54,13 +80,19 @@ pub(crate) async fn listen_with<F>(
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let listener = TcpListener::bind(addr).await?;
-    let local_addr = listener.local_addr()?;
-    let accept = tokio::spawn(accept(listener, serve)).abort_handle();
-    Ok(RealListener { local_addr, accept })
+    RealListener::new(TcpListener::bind(addr).await?, serve)
 }
 
 impl RealListener {
+    fn new<F>(listener: TcpListener, serve: impl Fn(TcpStream, SocketAddr) -> F + Send + 'static) -> io::Result<Self>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let local_addr = listener.local_addr()?;
+        let accept = tokio::spawn(accept(listener, serve)).abort_handle();
+        Ok(Self { local_addr, accept })
+    }
+
     /// The address that it listens on.
     pub(crate) fn local_addr(&self) -> SocketAddr {
         self.local_addr
@@ -104,5 +136,80 @@ where
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// A connection that can be asked whether its client is still there while its next bytes are waited for.
+#[derive(Clone, Debug)]
+struct Client(Arc<TcpStream>);
+
+impl Client {
+    /// Ready when the client has closed the connection. It may have closed its side alone, which cannot be told apart;
+    /// but who waits for an event does not do so.
+    async fn gone(self) {
+        match self.0.peek(&mut [0]).await {
+            Ok(0) | Err(_) => {}
+            // It has sent its next request already, so it is there. What comes after that is not to be seen yet.
+            Ok(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl AsyncRead for Client {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.0.poll_read_ready(context))?;
+            match self.0.try_read(buffer.initialize_unfilled()) {
+                Ok(count) => {
+                    buffer.advance(count);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl Client {
+    fn poll_write_by(
+        &self,
+        context: &mut Context<'_>,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.0.poll_write_ready(context))?;
+            match write(&self.0) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Client {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_by(context, |stream| stream.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_by(context, |stream| stream.try_write_vectored(pieces))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The connection is dropped right after, which closes both its sides.
+        Poll::Ready(Ok(()))
     }
 }

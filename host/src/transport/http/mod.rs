@@ -16,5 +16,5 @@ mod tests;
 
 pub(crate) use body::RequestBody;
 pub(crate) use connection::serve_connection;
-pub(crate) use listener::{RealListener, listen, listen_with};
+pub(crate) use listener::{RealListener, listen, listen_on_a_free_port, listen_with};
 pub(crate) use service::{Apis, router};

@@ -71,6 +71,25 @@ impl<'a> Route<'a> {
         }
     }
 
+    /// Whether its answer comes when something happens.
+    pub(super) const fn is_long_poll(self) -> bool {
+        match self {
+            Self::InvocationNext | Self::RestoreNext | Self::ExtensionNext => true,
+            Self::Ping
+            | Self::InvocationResponse(_)
+            | Self::InvocationError(_)
+            | Self::InitError
+            | Self::RestoreError
+            | Self::Credentials
+            | Self::Metadata
+            | Self::ExtensionRegister
+            | Self::ExtensionInitError
+            | Self::ExtensionExitError
+            | Self::Logs
+            | Self::Telemetry => false,
+        }
+    }
+
     /// The only method that the resource has. HEAD is not GET here: it would take an event and lose it.
     pub(super) const fn method(self) -> Method {
         match self {

@@ -166,7 +166,7 @@ fn converse(answer: Result<Answer, Rejection>, bytes: &[u8]) -> Vec<u8> {
         };
         let everything = async {
             tokio::join!(
-                serve_connection(server, Apis::new(Script::always(answer))),
+                serve_connection(server, Apis::new(Script::always(answer)), std::future::pending::<()>),
                 send,
                 read.read_to_end(&mut received)
             )

@@ -36,6 +36,42 @@ async fn clients_are_served_side_by_side() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_a_long_poll_hangs_up_and_one_that_only_stops_sending_an_answer_does_not() {
+    let script = Script::default();
+    let listener = listener(&script).await;
+    let mut client = TcpStream::connect(listener.local_addr()).await.unwrap();
+    client
+        .write_all(b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n")
+        .await
+        .unwrap();
+    while script.calls().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(script.hangups(), 0);
+    drop(client);
+    let hung_up = async {
+        while script.hangups() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_mins(1), hung_up)
+        .await
+        .unwrap();
+
+    let script = Script::always(Ok(Answer::Accepted));
+    let listener = self::listener(&script).await;
+    let mut client = TcpStream::connect(listener.local_addr()).await.unwrap();
+    client
+        .write_all(b"POST /2018-06-01/runtime/invocation/1/response HTTP/1.1\r\nContent-Length: 1\r\n\r\n1")
+        .await
+        .unwrap();
+    client.shutdown().await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
+}
+
+#[tokio::test]
 async fn dropping_the_listener_closes_its_port_and_its_connections() {
     let script = Script::default();
     let listener = listener(&script).await;

@@ -31,7 +31,7 @@ async fn talk(script: &Script, bytes: impl AsRef<[u8]>) -> String {
         let _ = write.shutdown().await;
     };
     let ((), (), read) = tokio::join!(
-        serve_connection(server, Apis::new(script.clone())),
+        serve_connection(server, Apis::new(script.clone()), std::future::pending::<()>),
         send,
         read.read_to_end(&mut answer)
     );
@@ -109,7 +109,10 @@ async fn a_request_may_come_byte_by_byte() {
         }
         client.read_to_end(&mut answer).await.unwrap();
     };
-    tokio::join!(serve_connection(server, Apis::new(script.clone())), client);
+    tokio::join!(
+        serve_connection(server, Apis::new(script.clone()), std::future::pending::<()>),
+        client
+    );
     assert!(answer.starts_with(b"HTTP/1.1 202 "));
     assert_eq!(bodies(&script), [Ok(Bytes::from_static(b"a"))]);
 }
@@ -288,7 +291,11 @@ async fn a_piece_of_a_stream_is_handed_on_before_the_next_is_there() {
     let script = Script::new([Ok(Answer::SendChunks)]);
     script.0.lock().always = Some(Ok(Answer::Accepted));
     let (mut client, server) = duplex(64 * 1024);
-    let mut connection = std::pin::pin!(serve_connection(server, Apis::new(script.clone())));
+    let mut connection = std::pin::pin!(serve_connection(
+        server,
+        Apis::new(script.clone()),
+        std::future::pending::<()>
+    ));
     let head = format!("{RESPONSE}Transfer-Encoding: chunked\r\n\r\n");
     client.write_all(head.as_bytes()).await.unwrap();
     for (number, piece) in ["1\r\na\r\n", "1\r\nb\r\n"].into_iter().enumerate() {
@@ -396,7 +403,10 @@ async fn a_body_that_is_held_back_is_called_for_only_if_it_is_wanted() {
             client.read_to_end(&mut answer).await.unwrap();
             String::from_utf8(answer).unwrap()
         };
-        let ((), answer) = tokio::join!(serve_connection(server, Apis::new(script)), client);
+        let ((), answer) = tokio::join!(
+            serve_connection(server, Apis::new(script), std::future::pending::<()>),
+            client
+        );
         assert_eq!(statuses(&answer), expected, "a body that is {name}");
     }
 }
@@ -542,7 +552,11 @@ async fn a_header_of_64_kib_is_taken() {
 async fn waiting(script: &Script) -> (DuplexStream, impl Future<Output = ()>) {
     let (mut client, server) = duplex(64 * 1024);
     client.write_all(NEXT.as_bytes()).await.unwrap();
-    let mut connection = Box::pin(serve_connection(server, Apis::new(script.clone())));
+    let mut connection = Box::pin(serve_connection(
+        server,
+        Apis::new(script.clone()),
+        std::future::pending::<()>,
+    ));
     while script.calls().is_empty() {
         assert!((&mut connection).now_or_never().is_none());
     }
