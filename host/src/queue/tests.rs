@@ -442,7 +442,7 @@ async fn an_event_whose_caller_goes_away_is_taken_or_leaves_nothing() {
     {
         let enqueued = queue.enqueue("probe", None, InvokeRequest::new("1"));
         let mut enqueued = Box::pin(enqueued);
-        let polled = futures_util::poll!(enqueued.as_mut());
+        let polled = std::future::poll_fn(|context| std::task::Poll::Ready(enqueued.as_mut().poll(context))).await;
         assert!(polled.is_pending(), "it waits for the storage");
     }
     assert_eq!(overs.recv().await.expect("it ends").over, Over::Succeeded);
