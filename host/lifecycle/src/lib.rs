@@ -3,7 +3,7 @@
 //! [`Lifecycle`] is one execution environment: its Init, Invoke and Shutdown phases, its runtime and its extensions.
 //! Whoever drives it hands over what happened ([`Input`], with the [`Reading`] of the instruments at that moment),
 //! performs what comes out ([`Effect`]), and calls again when [`Lifecycle::poll_timeout`] is due. It starts nothing,
-//! waits for nothing and reads no clock. [`queue`] has the rules of asynchronous invocation in the same manner.
+//! waits for nothing and reads no clock. [`queue`] has the rules of asynchronous invocation in the same manner, [`pool`] those by which functions scale.
 
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
@@ -22,6 +22,7 @@ pub mod log;
 mod logging;
 mod machine;
 mod outcome;
+pub mod pool;
 pub mod queue;
 mod rate;
 mod refusal;
