@@ -30,7 +30,9 @@ pub use environment::{
     RUNTIME_API_PORT, ResponseStream, StreamEnd, StreamHead, Tmp,
 };
 pub use files::{MAX_PACKAGE_BYTES, MAX_PACKAGE_FILES, Package, PackageError};
-pub use frontdoor::{Cors, FrontDoor, FrontDoorBuilder, FrontDoorListener, FunctionUrl, InvokeMode};
+pub use frontdoor::{
+    Cors, Deployment, DeploymentError, FrontDoor, FrontDoorBuilder, FrontDoorListener, FunctionUrl, InvokeMode,
+};
 pub use function::{
     Component, EphemeralStorageSize, EphemeralStorageSizeError, Function, FunctionBuilder,
     FunctionError as ConfigurationError, FunctionTimeout, FunctionTimeoutError, MaxConcurrency, MaxConcurrencyError,
@@ -38,6 +40,7 @@ pub use function::{
 };
 pub use http_prelude::{HttpPrelude, HttpPreludeError, HttpPreludeReader};
 pub use lambox_lifecycle as lifecycle;
+pub use lambox_lifecycle::pool::{Route as AliasRoute, Weight as AliasWeight};
 pub use lambox_lifecycle::queue::{Bounds as QueueBounds, MaximumEventAge, MaximumRetryAttempts, NotTaken, Over};
 pub use lambox_lifecycle::{
     ApplicationLogLevel, Config, Exit, ExtensionState, ExtensionView, FailureCause, FunctionError, InitType, LogFormat,

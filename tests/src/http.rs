@@ -139,8 +139,13 @@ impl Connection {
     ///
     /// Where the connection is closed before.
     pub async fn receive_until(&mut self, wanted: &[u8]) -> Vec<u8> {
-        let mut received = Vec::new();
-        while !received.windows(wanted.len()).any(|window| window == wanted) {
+        let mut received = Vec::with_capacity(64 * 1024);
+        let mut searched = 0;
+        while !received[searched..]
+            .windows(wanted.len())
+            .any(|window| window == wanted)
+        {
+            searched = received.len().saturating_sub(wanted.len());
             let count = within(self.0.read_buf(&mut received))
                 .await
                 .expect("the connection is open");

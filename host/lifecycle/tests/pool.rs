@@ -1,6 +1,5 @@
 //! How functions scale, in virtual time.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -274,7 +273,14 @@ fn whoever_comes_when_an_environment_has_just_answered_gets_that_one() {
         assert_eq!(stage.effects(), []);
         stage.release(environment);
         let placement = Ok(Placement::Existing(environment));
-        assert_eq!(stage.effects(), [Effect::Placed { waiter, placement }]);
+        assert_eq!(
+            stage.effects(),
+            [Effect::Placed {
+                waiter,
+                version: VersionId(function * 10),
+                placement
+            }]
+        );
         stage.release(environment);
         assert_eq!(stage.pool.counts(FunctionId(function)).idle, 1);
     }
@@ -308,6 +314,7 @@ fn whoever_waits_in_vain_gets_a_new_environment_or_is_throttled() {
             Effect::Placed {
                 waiter: placed,
                 placement,
+                ..
             },
         ] = effects[..]
         else {
@@ -342,6 +349,7 @@ fn whoever_waits_for_an_environment_that_ends_is_placed_anew_and_one_that_left_i
         Effect::Placed {
             waiter: placed,
             placement: Ok(Placement::New(next)),
+            ..
         },
     ] = effects[..]
     else {
@@ -592,7 +600,7 @@ fn several_invocations_at_once_share_the_environment_that_decides_itself() {
 #[test]
 fn where_there_is_no_room_the_one_that_has_been_idle_longest_makes_it() {
     let of_two = VersionSettings {
-        sandboxes: NonZeroU32::new(2).expect("it is not 0"),
+        sandboxes: 2,
         ..VersionSettings::default()
     };
     let account = Account {
@@ -631,6 +639,7 @@ fn where_there_is_no_room_the_one_that_has_been_idle_longest_makes_it() {
         Effect::Placed {
             waiter: placed,
             placement: Ok(Placement::New(_)),
+            ..
         },
     ] = effects[..]
     else {
@@ -655,6 +664,35 @@ fn where_there_is_no_room_the_one_that_has_been_idle_longest_makes_it() {
 }
 
 #[test]
+fn where_none_is_idle_one_that_has_answered_makes_room() {
+    let account = Account {
+        max_sandboxes: 1,
+        ..Account::default()
+    };
+    let mut stage = Stage::with(account, &[(1, SHARED), (2, SHARED)]);
+    let environment = stage.new_one(1);
+    assert_eq!(stage.reason(2), Some(CONCURRENT));
+    stage.pool.answered(environment);
+    let waiter = stage.waits(2);
+    assert_eq!(stage.reason(1), Some(CONCURRENT), "its room is promised");
+    stage.release(environment);
+    assert_eq!(stage.effects(), [Effect::Retire { environment }]);
+    stage.pool.ended(stage.now, environment);
+    let effects = stage.effects();
+    let [
+        Effect::Placed {
+            waiter: placed,
+            version: VersionId(20),
+            placement: Ok(Placement::New(_)),
+        },
+    ] = effects[..]
+    else {
+        panic!("there is room: {effects:?}");
+    };
+    assert_eq!(placed, waiter);
+}
+
+#[test]
 fn closing_retires_all_and_takes_nothing_more() {
     let mut stage = Stage::with(Account::default(), &[(1, reserved(2))]);
     let (idle, busy) = (stage.new_one(1), stage.new_one(1));
@@ -669,6 +707,7 @@ fn closing_retires_all_and_takes_nothing_more() {
         [
             Effect::Placed {
                 waiter,
+                version: VersionId(10),
                 placement: Err(NotPlaced::Closed)
             },
             Effect::Retire { environment: idle },

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
-use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,7 +120,7 @@ impl Walk {
                 0
             },
             serves_several: random.random_bool(0.15),
-            sandboxes: NonZeroU32::new(random.random_range(1..4)).expect("it is not 0"),
+            sandboxes: random.random_range(0..4),
         };
         self.versions += 1;
         let deployed = Deployed {
@@ -272,7 +271,7 @@ impl Walk {
             tenant,
             is_provisioned,
             serves_several: settings.serves_several,
-            sandboxes: settings.sandboxes.get(),
+            sandboxes: settings.sandboxes,
             doing,
         };
         assert!(self.environments.insert(environment, known).is_none());
@@ -310,6 +309,7 @@ impl Walk {
                 }
             }
             60..80 => {
+                // Where its room is promised, it is retired when it is released.
                 if let Some(environment) = self.any(|known| matches!(known.doing, Doing::Busy { .. })) {
                     let known = self.environments.get_mut(&environment).expect("it is there");
                     known.doing = match known.doing {
@@ -367,8 +367,13 @@ impl Walk {
                     }
                     known.doing = Doing::Retiring;
                 }
-                Effect::Placed { waiter, placement } => {
+                Effect::Placed {
+                    waiter,
+                    version: of,
+                    placement,
+                } => {
                     let (version, tenant) = self.waiting.remove(&waiter).expect("it waits");
+                    assert_eq!(version, of);
                     self.placed(version, tenant, placement, Some(waiter));
                 }
             }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use lambox::{
-    AsyncConfig, Cors, Destination, EngineError, FrontDoor, FunctionUrl, InvokeMode, MaximumEventAge,
-    MaximumRetryAttempts, QueueBounds, QueueStartError, Simulator,
+    AsyncConfig, Cors, Deployment, DeploymentError, Destination, EngineError, FrontDoor, FunctionUrl, InvokeMode,
+    MaximumEventAge, MaximumRetryAttempts, QueueBounds, QueueStartError, Simulator,
 };
 
 use super::exit_code;
@@ -160,6 +160,8 @@ pub(crate) enum Error {
     #[error(transparent)]
     Function(#[from] FunctionError),
     #[error(transparent)]
+    Deployment(#[from] DeploymentError),
+    #[error(transparent)]
     Queue(#[from] QueueStartError),
     #[error("{0} cannot be listened on; `--port` chooses another port, and `--port 0` a free one")]
     Listen(SocketAddr, #[source] io::Error),
@@ -172,7 +174,7 @@ pub(crate) enum Error {
 impl Error {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::SameName(_) | Self::Outside(_) => exit_code::USAGE,
+            Self::SameName(_) | Self::Outside(_) | Self::Deployment(_) => exit_code::USAGE,
             Self::Function(error) => error.exit_code(),
             Self::Engine(_) | Self::Queue(_) | Self::Listen(..) | Self::Stdout(_) | Self::EventLoop(_) => {
                 exit_code::INTERNAL
@@ -276,10 +278,11 @@ impl Plan {
                 builder = builder.log_sink(log.clone());
             }
             let function = builder.build().map_err(FunctionError::from)?;
-            door = match self.reserved_concurrency {
-                Some(reserved) => door.function_with_reserved_concurrency(function, reserved),
-                None => door.function(function),
-            };
+            let mut deployment = Deployment::new(function);
+            if let Some(reserved) = self.reserved_concurrency {
+                deployment = deployment.reserved_concurrency(reserved);
+            }
+            door = door.deploy(deployment)?;
         }
         Ok(door.build())
     }

@@ -28,6 +28,7 @@ pub(crate) struct Engine {
     wasmtime: wasmtime::Engine,
     cache: Option<Cache>,
     ticker: Arc<Ticker>,
+    max_sandboxes: Option<u32>,
 }
 
 impl fmt::Debug for Engine {
@@ -87,13 +88,15 @@ impl Engine {
     ///
     /// Where the machine cannot run WebAssembly.
     pub(crate) fn new(cache: Option<PathBuf>, allocation: Allocation) -> Result<Self, EngineError> {
+        let mut allocation = allocation;
         let wasmtime = wasmtime::Engine::new(&settings::config(allocation))
             // The pool needs much address space, which a process may have been denied (`ulimit -v`, strict
             // overcommit).
             .or_else(|error| match allocation {
                 Allocation::Pooled { .. } => {
                     tracing::info!(%error, "no pool of sandboxes: they are allocated one by one");
-                    wasmtime::Engine::new(&settings::config(Allocation::OnDemand))
+                    allocation = Allocation::OnDemand;
+                    wasmtime::Engine::new(&settings::config(allocation))
                 }
                 Allocation::OnDemand => Err(error),
             })
@@ -114,7 +117,16 @@ impl Engine {
             wasmtime,
             cache,
             ticker: Arc::new(ticker),
+            max_sandboxes: match allocation {
+                Allocation::Pooled { sandboxes } => Some(sandboxes),
+                Allocation::OnDemand => None,
+            },
         })
+    }
+
+    /// How many sandboxes there is room for, where that is limited.
+    pub(crate) fn max_sandboxes(&self) -> Option<u32> {
+        self.max_sandboxes
     }
 
     /// wasmtime's own engine.

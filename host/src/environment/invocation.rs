@@ -67,7 +67,17 @@ pub enum InvokeError {
 pub(super) struct Progress {
     request_id: RequestId,
     config: Arc<Config>,
+    watcher: Option<Arc<dyn Watcher>>,
     state: Mutex<State>,
+}
+
+/// Who is told how far an invocation has come. It is told with the environment's state locked.
+pub(crate) trait Watcher: Send + Sync + fmt::Debug {
+    /// Its caller has the answer, or has all of it.
+    fn answered(&self);
+
+    /// It is over, or will not be answered.
+    fn over(&self);
 }
 
 #[derive(Debug, Default)]
@@ -112,15 +122,20 @@ impl Queue {
 pub const MAX_QUEUED_RESPONSE_BYTES: usize = 256 << 10;
 
 impl Progress {
-    pub(super) fn new(request_id: RequestId, config: Arc<Config>) -> Arc<Self> {
+    pub(super) fn new(request_id: RequestId, config: Arc<Config>, watcher: Option<Arc<dyn Watcher>>) -> Arc<Self> {
         Arc::new(Self {
             request_id,
             config,
+            watcher,
             state: Mutex::default(),
         })
     }
 
     pub(super) fn respond(&self, outcome: Arc<Outcome>) {
+        // Before its caller, who may be quick to come again.
+        if let Some(watcher) = &self.watcher {
+            watcher.answered();
+        }
         self.change(|state| state.outcome = Some(outcome));
     }
 
@@ -160,11 +175,19 @@ impl Progress {
     }
 
     pub(super) fn finish(&self, entries: Vec<LogEntry>, dropped: u64) {
+        self.tell_over();
         self.change(|state| state.finished = Some((entries, dropped)));
     }
 
     pub(super) fn abandon(&self) {
+        self.tell_over();
         self.change(|state| state.unanswered = Some(InvokeError::Ended));
+    }
+
+    fn tell_over(&self) {
+        if let Some(watcher) = &self.watcher {
+            watcher.over();
+        }
     }
 
     /// The environment does not take it.

@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use self::driver::Driver;
+pub(crate) use self::invocation::Watcher;
 pub use self::invocation::{InvokeError, InvokeResult, MAX_QUEUED_RESPONSE_BYTES, PendingInvocation};
 use self::processes::Caller;
 pub use self::response_stream::{ResponseStream, StreamEnd, StreamHead};
@@ -66,7 +67,7 @@ pub const MAX_TENANT_ID_BYTES: usize = 256;
 pub const MAX_PAYLOAD_BYTES: usize = 6 << 20;
 
 /// What an environment is made of: one function's programs with their arguments and variables.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) config: Config,
     pub(crate) memory_bytes: usize,
@@ -82,7 +83,7 @@ pub(crate) struct Plan {
 }
 
 /// One program of an environment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ProgramPlan {
     pub(crate) code: Code,
     pub(crate) arguments: Vec<String>,
@@ -129,7 +130,9 @@ pub struct ExecutionEnvironment {
     network: Network,
     files: Arc<Files>,
     listeners: Mutex<Vec<RealListener>>,
-    task: tokio::task::JoinHandle<()>,
+    task: tokio::task::AbortHandle,
+    /// The task, for whoever waits for its end.
+    running: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 impl Drop for ExecutionEnvironment {
@@ -177,7 +180,8 @@ impl ExecutionEnvironment {
             network,
             files,
             listeners: Mutex::default(),
-            task,
+            task: task.abort_handle(),
+            running: Mutex::new(Some(task)),
         }
     }
 
@@ -225,7 +229,11 @@ impl ExecutionEnvironment {
     }
 
     fn admit(&self, request: InvokeRequest) -> Result<Arc<invocation::Progress>, InvokeError> {
-        let InvokeRequest { mut invocation, waits } = request;
+        let InvokeRequest {
+            mut invocation,
+            waits,
+            watcher,
+        } = request;
         check_context(&invocation)?;
         // Whoever makes the same request again makes another attempt.
         invocation.invocation_id = Some(InvocationId::from_uuid(Uuid::new_v4()));
@@ -236,7 +244,7 @@ impl ExecutionEnvironment {
                 max: MAX_PAYLOAD_BYTES,
             });
         }
-        self.shared.invoke(invocation, waits)
+        self.shared.invoke(invocation, waits, watcher)
     }
 
     /// Starts the initialisation ahead of any invocation. [`wait_for_frozen`](Self::wait_for_frozen) waits for its end.
@@ -277,6 +285,17 @@ impl ExecutionEnvironment {
     pub async fn shutdown_with(&self, reason: ShutdownReason) {
         self.shared.input(Input::Shutdown(reason));
         self.shared.wait_for(|_| None::<()>).await;
+    }
+
+    /// As [`shutdown`](Self::shutdown), and returns when its sandboxes are free for others too.
+    pub(crate) async fn shut_down_and_free(&self) {
+        self.shutdown().await;
+        self.task.abort();
+        let running = self.running.lock().take();
+        if let Some(running) = running {
+            // How it came to its end is of no consequence.
+            let _ = running.await;
+        }
     }
 
     /// Where in its life it is.
@@ -505,6 +524,7 @@ fn check_context(invocation: &Invocation) -> Result<(), InvokeError> {
 pub struct InvokeRequest {
     invocation: Invocation,
     waits: bool,
+    watcher: Option<Arc<dyn Watcher>>,
 }
 
 impl InvokeRequest {
@@ -513,6 +533,7 @@ impl InvokeRequest {
         Self {
             invocation: Invocation::new(RequestId::from_uuid(Uuid::new_v4()), payload),
             waits: false,
+            watcher: None,
         }
     }
 
@@ -540,7 +561,20 @@ impl InvokeRequest {
         Self {
             invocation,
             waits: false,
+            watcher: None,
         }
+    }
+
+    /// Has somebody told how far it has come.
+    #[must_use]
+    pub(crate) fn watched_by(mut self, watcher: Arc<dyn Watcher>) -> Self {
+        self.watcher = Some(watcher);
+        self
+    }
+
+    /// The tenant.
+    pub(crate) fn tenant(&self) -> Option<&Arc<str>> {
+        self.invocation.tenant_id.as_ref()
     }
 
     /// The invocation that it asks for.

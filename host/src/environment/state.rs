@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::Plan;
 use super::in_flight::InFlight;
-use super::invocation::{InvokeError, Progress};
+use super::invocation::{InvokeError, Progress, Watcher};
 use super::processes::{Admission, Caller, Natives, Processes};
 use super::secrets::Secrets;
 use super::tasks::Bell;
@@ -196,12 +196,17 @@ impl Shared {
     }
 
     /// Hands an invocation to the rules, or lets it wait until they take it.
-    pub(super) fn invoke(&self, invocation: Invocation, waits: bool) -> Result<Arc<Progress>, InvokeError> {
+    pub(super) fn invoke(
+        &self,
+        invocation: Invocation,
+        waits: bool,
+        watcher: Option<Arc<dyn Watcher>>,
+    ) -> Result<Arc<Progress>, InvokeError> {
         let mut state = self.state.lock();
         if state.ended {
             return Err(self.gone());
         }
-        let progress = Progress::new(invocation.request_id, Arc::clone(&self.config));
+        let progress = Progress::new(invocation.request_id, Arc::clone(&self.config), watcher);
         if self.is_managed() {
             match state.core.phase() {
                 // It is initialised ahead of its invocations: those that are made before wait outside of it.

@@ -18,7 +18,7 @@ pub(crate) const MAX_LAYERS: usize = 5;
 const MAX_GRANTS: usize = 64;
 
 /// The files that a function's environments begin with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Layout {
     pub(super) image: Arc<Image>,
     pub(super) grants: Arc<[Grant]>,

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
-use lambox_lifecycle::LogFormat;
+use lambox_lifecycle::{InitType, LogFormat};
 use serde::Serialize;
 
-use super::functions::{AccountConcurrency, Version};
+use super::directory::Version;
 use super::reply::{JSON, Reply};
 
 /// What an account may hold, in bytes: the service's own numbers, which bound nothing here.
@@ -46,6 +46,8 @@ struct FunctionConfiguration<'a> {
     package_type: &'static str,
     ephemeral_storage: EphemeralStorage,
     snap_start: SnapStart,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenancy_config: Option<TenancyConfig>,
     logging_config: LoggingConfig,
 }
 
@@ -72,6 +74,12 @@ struct EphemeralStorage {
 struct SnapStart {
     apply_on: &'static str,
     optimization_status: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct TenancyConfig {
+    tenant_isolation_mode: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -109,9 +117,20 @@ impl<'a> FunctionConfiguration<'a> {
                 size: function.ephemeral_storage_size().as_mb(),
             },
             snap_start: SnapStart {
-                apply_on: "None",
-                optimization_status: "Off",
+                apply_on: if version.has_snap_start() {
+                    "PublishedVersions"
+                } else {
+                    "None"
+                },
+                optimization_status: if config.initialization_type == InitType::SnapStart {
+                    "On"
+                } else {
+                    "Off"
+                },
             },
+            tenancy_config: version.isolates_tenants().then_some(TenancyConfig {
+                tenant_isolation_mode: "PER_TENANT",
+            }),
             logging_config: LoggingConfig {
                 log_format: if is_json { "JSON" } else { "Text" },
                 application_log_level: is_json.then(|| config.logging.application_level.as_str()),
@@ -144,7 +163,7 @@ pub(super) fn function(version: &Version) -> Reply {
     document(&GetFunction {
         configuration: FunctionConfiguration::of(version),
         concurrency: version
-            .reserved_concurrency
+            .reserved_concurrency()
             .map(|reserved_concurrent_executions| Concurrency {
                 reserved_concurrent_executions,
             }),
@@ -166,7 +185,7 @@ pub(super) fn list(versions: &[Version]) -> Reply {
 }
 
 /// The answer to `GetAccountSettings`.
-pub(super) fn account_settings(concurrency: AccountConcurrency, functions: usize) -> Reply {
+pub(super) fn account_settings((limit, unreserved): (u32, u32), functions: usize) -> Reply {
     #[derive(Serialize)]
     #[serde(rename_all = "PascalCase")]
     struct AccountSettings {
@@ -192,8 +211,8 @@ pub(super) fn account_settings(concurrency: AccountConcurrency, functions: usize
             total_code_size: TOTAL_CODE_BYTES,
             code_size_unzipped: UNZIPPED_CODE_BYTES,
             code_size_zipped: ZIPPED_CODE_BYTES,
-            concurrent_executions: concurrency.limit,
-            unreserved_concurrent_executions: concurrency.unreserved,
+            concurrent_executions: limit,
+            unreserved_concurrent_executions: unreserved,
         },
         account_usage: AccountUsage {
             function_count: functions,

@@ -1,19 +1,19 @@
 //! Asynchronous invocations: the queue of events over the front door's functions.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lambox_lifecycle::pool::NotPlaced;
 use lambox_lifecycle::queue::{Bounds, NotTaken};
 use lambox_lifecycle::{FailureCause, Outcome, RequestId};
 use tokio::sync::OnceCell;
 
+use super::directory::{Directory, Refusal, Version};
 use super::error::{ApiError, Exception};
-use super::functions::{Functions, Refusal, Version};
 use crate::environment::{InvokeError, InvokeRequest, PendingInvocation};
 use crate::queue::{
-    AsyncConfig, AttemptError, EnqueueError, EventFunction, EventFunctions, EventQueue, PendingAttempt, QueueStartError,
+    AttemptError, EnqueueError, EventFunction, EventFunctions, EventQueue, PendingAttempt, QueueStartError,
 };
 
 /// How long a shutdown waits for events that are being invoked: 2 seconds, as long as a runtime and its extensions have
@@ -23,13 +23,11 @@ const GRACE: Duration = Duration::from_secs(2);
 /// After how many seconds a caller is to try again where the queue is full.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
-/// How events are kept, and what the functions' configuration says of them.
+/// How events are kept.
 #[derive(Debug, Default)]
 pub(super) struct EventSettings {
     pub(super) bounds: Bounds,
     pub(super) data_folder: Option<PathBuf>,
-    pub(super) of: BTreeMap<String, Arc<AsyncConfig>>,
-    pub(super) others: Arc<AsyncConfig>,
 }
 
 /// The queue, from its first use on.
@@ -44,22 +42,16 @@ pub(super) struct Events {
 /// The front door's functions as the queue knows them.
 #[derive(Debug)]
 struct Source {
-    functions: Arc<dyn Functions>,
-    of: BTreeMap<String, Arc<AsyncConfig>>,
-    others: Arc<AsyncConfig>,
+    functions: Arc<Directory>,
 }
 
 impl Events {
-    pub(super) fn new(functions: Arc<dyn Functions>, settings: EventSettings) -> Self {
+    pub(super) fn new(functions: Arc<Directory>, settings: EventSettings) -> Self {
         Self {
             queue: OnceCell::new(),
             bounds: settings.bounds,
             data_folder: settings.data_folder,
-            source: Arc::new(Source {
-                functions,
-                of: settings.of,
-                others: settings.others,
-            }),
+            source: Arc::new(Source { functions }),
         }
     }
 
@@ -82,7 +74,7 @@ impl Events {
             ApiError::new(Exception::Service, "The queue of events cannot be started.")
         })?;
         let config = version.function.config();
-        let enqueued = queue.enqueue(&config.function_name, qualifier(version), request).await;
+        let enqueued = queue.enqueue(&config.function_name, version.qualifier(), request).await;
         enqueued.map_err(|error| match error {
             EnqueueError::NotTaken(NotTaken::TooManyEvents { .. } | NotTaken::TooManyBytes { .. }) => {
                 ApiError::throttled("FunctionInvocationRateLimitExceeded", RETRY_AFTER_SECONDS)
@@ -106,53 +98,46 @@ impl Events {
     }
 }
 
-/// What follows the function's own ARN in the one that was asked for.
-fn qualifier(version: &Version) -> Option<&str> {
-    let own = &*version.function.config().function_arn;
-    version.arn.strip_prefix(own)?.strip_prefix(':')
-}
-
-impl Source {
-    fn start(
-        &self,
-        function: &str,
-        qualifier: Option<&str>,
-        request: InvokeRequest,
-    ) -> Result<PendingInvocation, AttemptError> {
-        let version = self.functions.find(function, qualifier).ok_or(AttemptError::NotFound)?;
-        if version.reserved_concurrency == Some(0) {
-            return Err(AttemptError::ZeroReservedConcurrency);
-        }
-        self.functions
-            .invoke(&version, request)
-            .map_err(|refusal| match refusal {
-                Refusal::Throttled(_) | Refusal::Environment(InvokeError::QueueFull | InvokeError::Refused(_)) => {
-                    AttemptError::Throttled
-                }
-                Refusal::Environment(_) | Refusal::ShuttingDown => AttemptError::Fault,
-            })
+/// Begins an attempt.
+async fn start(
+    functions: &Directory,
+    version: Option<Version>,
+    request: InvokeRequest,
+) -> Result<PendingInvocation, AttemptError> {
+    let version = version.ok_or(AttemptError::NotFound)?;
+    if version.reserved_concurrency() == Some(0) {
+        return Err(AttemptError::ZeroReservedConcurrency);
     }
+    let started = functions.invoke(&version, request).await;
+    started.map_err(|refusal| match refusal {
+        Refusal::NotPlaced(NotPlaced::Throttled { .. })
+        | Refusal::Environment(InvokeError::QueueFull | InvokeError::Refused(_)) => AttemptError::Throttled,
+        Refusal::NotPlaced(NotPlaced::Gone) => AttemptError::NotFound,
+        Refusal::Environment(_) | Refusal::NotPlaced(_) => AttemptError::Fault,
+    })
 }
 
 impl EventFunctions for Source {
     fn find(&self, function: &str, qualifier: Option<&str>) -> Option<EventFunction> {
         let version = self.functions.find(function, qualifier)?;
-        let config = version.function.config();
+        let config = self.functions.asynchronous(&version);
+        let of_function = version.function.config();
         let arn = match qualifier {
             Some(_) => version.arn,
-            None => format!("{}:{}", version.arn, config.function_version).into(),
+            None => format!("{}:{}", version.arn, of_function.function_version).into(),
         };
         Some(EventFunction {
             arn,
-            version: Arc::clone(&config.function_version),
-            config: Arc::clone(self.of.get(function).unwrap_or(&self.others)),
+            version: Arc::clone(&of_function.function_version),
+            config,
         })
     }
 
     fn invoke(&self, function: &str, qualifier: Option<&str>, request: InvokeRequest) -> PendingAttempt {
-        let started = self.start(function, qualifier, request);
+        let functions = Arc::clone(&self.functions);
+        let version = functions.find(function, qualifier);
         Box::pin(async move {
-            match started?.response().await {
+            match start(&functions, version, request).await?.response().await {
                 Ok(outcome) if was_cut(&outcome) => Err(AttemptError::Fault),
                 Ok(outcome) => Ok(outcome),
                 Err(InvokeError::QueueFull | InvokeError::Refused(_)) => Err(AttemptError::Throttled),

@@ -6,8 +6,8 @@ use http::{HeaderValue, StatusCode};
 use http_body::Body;
 use lambox_lifecycle::{BodyError, Outcome};
 
+use super::directory::{Refusal, Version};
 use super::error::{ApiError, Exception};
-use super::functions::{Refusal, Version};
 use super::reply::{JSON, Reply};
 use super::request::{self, InvocationType, Parameters};
 use super::{Called, FrontDoor, trace};
@@ -47,7 +47,7 @@ impl FrontDoor {
     {
         let parameters = Parameters::of_invoke(&called.head.headers)?;
         let version = self.find(name, called.head.uri.query())?;
-        check_tenant(&parameters)?;
+        check_tenant(&parameters, &version)?;
         let body = collect(body).await?;
         match parameters.invocation_type {
             InvocationType::RequestResponse => {
@@ -109,7 +109,7 @@ impl FrontDoor {
     ) -> Result<Reply, ApiError> {
         let wants_log = parameters.log_tail;
         let (request, trace) = self.invocation(version, event, parameters, called);
-        let mut pending = self.inner.functions.invoke(version, request)?;
+        let mut pending = self.inner.functions.invoke(version, request).await?;
         let (outcome, log) = if wants_log {
             // The report is the log's end, so that the invocation has to be over.
             let result = pending.await.map_err(Refusal::from)?;
@@ -144,6 +144,9 @@ impl FrontDoor {
             .invoked_function_arn(version.arn.clone());
         if let Some(client_context) = parameters.client_context {
             request = request.client_context(client_context);
+        }
+        if let Some(tenant_id) = parameters.tenant_id {
+            request = request.tenant_id(tenant_id);
         }
         let trace = HeaderValue::from_str(&trace).expect("what was a header's value, and digits");
         (request, trace)
@@ -185,17 +188,22 @@ where
     })
 }
 
-/// Refuses a tenant: no function here has one.
+/// Refuses a tenant that a function does not ask for, and an invocation without one that it does.
 ///
-/// Source: documented, the exception; the words are after those for a tenant that is missing.
-pub(super) fn check_tenant(parameters: &Parameters) -> Result<(), ApiError> {
-    if parameters.tenant_id.is_none() {
-        return Ok(());
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/tenant-isolation-invoke.html>: the exception, and the
+/// words for a tenant that is missing, after which the others are.
+pub(super) fn check_tenant(parameters: &Parameters, version: &Version) -> Result<(), ApiError> {
+    match (&parameters.tenant_id, version.isolates_tenants()) {
+        (Some(_), true) | (None, false) => Ok(()),
+        (None, true) => Err(ApiError::invalid_parameter(
+            "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try \
+             again.",
+        )),
+        (Some(_), false) => Err(ApiError::invalid_parameter(
+            "The invoked function is not enabled with tenancy configuration. Remove the tenant ID from your request and \
+             try again.",
+        )),
     }
-    Err(ApiError::invalid_parameter(
-        "The invoked function is not enabled with tenancy configuration. Remove the tenant ID from your request and try \
-         again.",
-    ))
 }
 
 fn check_event(length: usize, limit: usize, exception: Exception) -> Result<(), ApiError> {

@@ -6,11 +6,11 @@
 #[cfg(test)]
 mod any_request;
 mod control;
+mod deployment;
+mod directory;
 mod error;
 mod event_stream;
 mod events;
-mod fleet;
-mod functions;
 mod invoke;
 mod listener;
 mod name;
@@ -21,6 +21,7 @@ mod stream;
 mod trace;
 mod url;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
@@ -39,14 +40,15 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use lambox_lifecycle::RequestId;
+use lambox_lifecycle::pool::Account;
 use lambox_lifecycle::queue::Bounds;
 use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 
+pub use self::deployment::{Deployment, DeploymentError};
+use self::directory::{Defaults, Directory, Version};
 use self::error::{ApiError, Exception};
 use self::events::{EventSettings, Events};
-use self::fleet::{Fleet, IDLE_LIFETIME};
-use self::functions::{Functions, Version};
 pub use self::listener::FrontDoorListener;
 use self::name::FunctionReference;
 use self::reply::{Reply, ReplyBody};
@@ -70,9 +72,8 @@ pub struct FrontDoor {
 
 #[derive(Debug)]
 struct Inner {
-    functions: Arc<dyn Functions>,
+    functions: Arc<Directory>,
     events: Events,
-    urls: url::Urls,
     clock: RealClock,
 }
 
@@ -94,54 +95,78 @@ struct Called<'a> {
 /// Gathers what a front door opens on.
 #[derive(Debug)]
 pub struct FrontDoorBuilder {
-    functions: Vec<(Function, Option<u32>)>,
-    urls: url::Urls,
+    deployments: BTreeMap<String, Deployment>,
+    account: Account,
+    defaults: Defaults,
     events: EventSettings,
-    idle_lifetime: Duration,
 }
 
 impl FrontDoorBuilder {
     /// Adds a function, to be invoked by its name. One that is added later takes the name over.
     #[must_use]
-    pub fn function(mut self, function: Function) -> Self {
-        self.functions.push((function, None));
+    pub fn function(self, function: Function) -> Self {
+        self.with(Deployment::new(function))
+    }
+
+    /// Adds a function with all that stands behind its name.
+    ///
+    /// # Errors
+    ///
+    /// Where that does not fit together.
+    pub fn deploy(self, deployment: Deployment) -> Result<Self, DeploymentError> {
+        deployment.check()?;
+        Ok(self.with(deployment))
+    }
+
+    fn with(mut self, deployment: Deployment) -> Self {
+        self.deployments
+            .insert(deployment.function_name().to_owned(), deployment);
         self
     }
 
-    /// Adds a function of which at most so many invocations are served at once; with 0, none is. What is reserved for
-    /// one function is taken from the 1,000 that the others share.
+    /// Sets how many invocations there are at once, of all functions: 1,000 where nothing is set, as on the service. What
+    /// is reserved for a function, or provisioned, is taken from them.
+    ///
+    /// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
     #[must_use]
-    pub fn function_with_reserved_concurrency(mut self, function: Function, reserved_concurrency: u32) -> Self {
-        self.functions.push((function, Some(reserved_concurrency)));
+    pub fn account_concurrency(mut self, executions: u32) -> Self {
+        self.account.concurrent_executions = executions;
         self
     }
 
-    /// Sets up the URL of the function of this name.
+    /// Sets whether a function adds at most 1,000 environments within 10 seconds, as on the service. Default: it does.
+    ///
+    /// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/scaling-behavior.html>.
     #[must_use]
-    pub fn url(mut self, function_name: impl Into<String>, url: FunctionUrl) -> Self {
-        self.urls.of.insert(function_name.into(), url);
+    pub fn scaling_rate_limit(mut self, is_limited: bool) -> Self {
+        self.account.limits_scaling = is_limited;
         self
     }
 
-    /// Sets up the URLs of all other functions. Without it they are buffered, and allow no other origins.
+    /// Sets whether functions without a reservation have, together, at most ten requests a second for each of the
+    /// account's concurrent executions, as on the service. Default: they have as many as come. Functions with reserved
+    /// concurrency have ten for each of it in any case.
+    ///
+    /// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html>.
+    #[must_use]
+    pub fn request_rate_limit(mut self, is_limited: bool) -> Self {
+        self.account.limits_requests = is_limited;
+        self
+    }
+
+    /// Sets up the URLs of functions that have none of their own. Without it they are buffered, and allow no other
+    /// origins.
     #[must_use]
     pub fn other_urls(mut self, url: FunctionUrl) -> Self {
-        self.urls.others = url;
+        self.defaults.url = url;
         self
     }
 
-    /// Sets up asynchronous invocations of the function of this name: attempts, age, destinations.
-    #[must_use]
-    pub fn asynchronous(mut self, function_name: impl Into<String>, config: AsyncConfig) -> Self {
-        self.events.of.insert(function_name.into(), Arc::new(config));
-        self
-    }
-
-    /// Sets up asynchronous invocations of all other functions. Without it they are tried twice more, for up to six hours,
-    /// and nobody is told of their ends.
+    /// Sets up asynchronous invocations of functions that say nothing of them. Without it they are tried twice more, for
+    /// up to six hours, and nobody is told of their ends.
     #[must_use]
     pub fn other_asynchronous(mut self, config: AsyncConfig) -> Self {
-        self.events.others = Arc::new(config);
+        self.defaults.asynchronous = Arc::new(config);
         self
     }
 
@@ -164,18 +189,28 @@ impl FrontDoorBuilder {
     /// minutes.
     #[must_use]
     pub fn idle_lifetime(mut self, idle_lifetime: Duration) -> Self {
-        self.idle_lifetime = idle_lifetime;
+        self.account.idle_lifetime = idle_lifetime;
         self
     }
 
     /// Makes the front door.
     pub fn build(self) -> FrontDoor {
-        let functions: Arc<dyn Functions> = Arc::new(Fleet::new(self.functions, self.idle_lifetime));
+        let room = self.deployments.values();
+        let room = room.filter_map(|deployment| deployment.latest.max_sandboxes()).min();
+        let account = Account {
+            max_sandboxes: room.unwrap_or(u32::MAX),
+            ..self.account
+        };
+        let functions = Arc::new(Directory::new(account, self.defaults));
+        for deployment in self.deployments.into_values() {
+            // It was checked when it was added.
+            let deployed = functions.deploy(deployment);
+            debug_assert_eq!(deployed, Ok(()));
+        }
         FrontDoor {
             inner: Arc::new(Inner {
                 events: Events::new(Arc::clone(&functions), self.events),
                 functions,
-                urls: self.urls,
                 clock: RealClock::new(),
             }),
         }
@@ -186,11 +221,27 @@ impl FrontDoor {
     /// Begins with no function.
     pub fn builder() -> FrontDoorBuilder {
         FrontDoorBuilder {
-            functions: Vec::new(),
-            urls: url::Urls::default(),
+            deployments: BTreeMap::new(),
+            account: Account::default(),
+            defaults: Defaults::default(),
             events: EventSettings::default(),
-            idle_lifetime: IDLE_LIFETIME,
         }
+    }
+
+    /// Adds a function, or puts what it is now in the place of what it was: its next invocation finds the new code. What
+    /// runs goes on to its end, and what is idle is shut down by the rules.
+    ///
+    /// # Errors
+    ///
+    /// Where it does not fit together; then nothing is changed.
+    pub fn deploy(&self, deployment: Deployment) -> Result<(), DeploymentError> {
+        self.inner.functions.deploy(deployment)
+    }
+
+    /// Takes a function away: it is not found any more. What runs goes on to its end. False where there is none of this
+    /// name.
+    pub fn remove(&self, function_name: &str) -> bool {
+        self.inner.functions.remove(function_name)
     }
 
     /// Shuts every environment down by the rules, and returns when all are gone. Invocations that come from now on are
@@ -201,8 +252,8 @@ impl FrontDoor {
         self.inner.functions.shutdown().await;
     }
 
-    /// Starts the queue of events, with those that are left in the data folder from the last time. It is started of its own
-    /// accord by [`listen`](Self::listen), and by the first event that comes.
+    /// Starts the queue of events, with those that are left in the data folder from the last time, and begins to initialise
+    /// what is provisioned. [`listen`](Self::listen) does so of its own accord.
     ///
     /// Has to be called within a tokio runtime.
     ///
@@ -210,6 +261,7 @@ impl FrontDoor {
     ///
     /// Where the data folder cannot be used.
     pub async fn start_queue(&self) -> Result<(), QueueStartError> {
+        self.inner.functions.start();
         self.inner.events.queue().await.map(|_| ())
     }
 

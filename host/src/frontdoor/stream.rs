@@ -6,8 +6,8 @@ use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, StatusCode};
 use http_body::Body;
 
+use super::directory::Refusal;
 use super::error::ApiError;
-use super::functions::Refusal;
 use super::invoke::{TRACE_ID, check_tenant, collect, executed};
 use super::reply::{JSON, Reply};
 use super::request::{self, Parameters};
@@ -34,11 +34,12 @@ impl FrontDoor {
     {
         let parameters = Parameters::of_stream(&called.head.headers)?;
         let version = self.find(name, called.head.uri.query())?;
-        check_tenant(&parameters)?;
+        check_tenant(&parameters, &version)?;
         let event = request::event(collect(body).await?)?;
         let wants_log = parameters.log_tail;
         let (request, trace) = self.invocation(&version, event, parameters, called);
-        let mut response = self.inner.functions.invoke_with_response_stream(&version, request)?;
+        let functions = &self.inner.functions;
+        let mut response = functions.invoke_with_response_stream(&version, request).await?;
         let head = response.head().await.map_err(Refusal::from)?;
         let content_type = match head.content_type.as_deref().map(HeaderValue::from_str) {
             Some(Ok(content_type)) => content_type,

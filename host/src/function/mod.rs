@@ -3,6 +3,7 @@
 mod ephemeral_storage_size;
 mod max_concurrency;
 mod memory_size;
+pub(crate) mod pool;
 mod timeout;
 mod variables;
 
@@ -589,17 +590,13 @@ impl FunctionBuilder {
             self.ephemeral_storage_size.capacity_bytes(),
             now,
         )?;
-        let date = jiff::Timestamp::now()
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .strftime("%Y/%m/%d")
-            .to_string();
         let config = Config {
             function_arn: format!(
                 "arn:aws:lambda:{}:{}:function:{}",
                 self.region, self.account_id, self.name
             )
             .into(),
-            log_stream: format!("{date}/[{}]{}", self.version, Uuid::new_v4().simple()).into(),
+            log_stream: log_stream(&self.version),
             function_name: self.name.into(),
             function_version: self.version.into(),
             handler: self.handler.into(),
@@ -656,10 +653,21 @@ impl FunctionBuilder {
         Ok(Function {
             simulator: self.simulator,
             plan: Arc::new(plan),
+            region: self.region.into(),
             own_variables: Arc::new(self.variables),
             ephemeral_storage_size: self.ephemeral_storage_size,
         })
     }
+}
+
+/// A new log stream, as the service names one.
+///
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-view.html>.
+fn log_stream(version: &str) -> Arc<str> {
+    let date = jiff::Timestamp::now()
+        .to_zoned(jiff::tz::TimeZone::UTC)
+        .strftime("%Y/%m/%d");
+    format!("{date}/[{version}]{}", Uuid::new_v4().simple()).into()
 }
 
 /// A file below `/opt` that disables extensions.
@@ -740,6 +748,7 @@ fn check_extensions(extensions: &[(String, Code)]) -> Result<(), FunctionError> 
 pub struct Function {
     simulator: Simulator,
     plan: Arc<Plan>,
+    region: Arc<str>,
     own_variables: Arc<BTreeMap<String, String>>,
     ephemeral_storage_size: EphemeralStorageSize,
 }
@@ -759,6 +768,67 @@ impl Function {
     /// The configuration by which the rules work.
     pub fn config(&self) -> &Config {
         &self.plan.config
+    }
+
+    /// It with another configuration, and with the variables that its programs have by that.
+    fn with(&self, change: impl FnOnce(&mut Config)) -> Self {
+        let mut plan = Plan::clone(&self.plan);
+        change(&mut plan.config);
+        plan.config.log_stream = log_stream(&plan.config.function_version);
+        plan.runtime.variables =
+            variables::of_runtime(&plan.config, &self.region, &plan.credentials, &self.own_variables);
+        let of_extensions = variables::of_extension(&plan.runtime.variables);
+        for extension in &mut plan.extensions {
+            extension.variables.clone_from(&of_extensions);
+        }
+        Self {
+            plan: Arc::new(plan),
+            ..self.clone()
+        }
+    }
+
+    /// It as this version: a number, by which it is published.
+    pub(crate) fn published(&self, version: &str, initialization_type: InitType) -> Self {
+        self.with(|config| {
+            config.function_version = version.into();
+            config.initialization_type = initialization_type;
+        })
+    }
+
+    /// It with environments that are initialised ahead of their invocations.
+    pub(crate) fn provisioned(&self) -> Self {
+        self.with(|config| config.initialization_type = InitType::ProvisionedConcurrency)
+    }
+
+    /// How many sandboxes an environment has: one for each program that is a component, and for a runtime that waits as a
+    /// whole as many as it serves invocations.
+    pub(crate) fn sandboxes(&self) -> u32 {
+        let is_guest = |program: &ProgramPlan| matches!(program.code, Code::Guest(_));
+        let extensions = self
+            .plan
+            .extensions
+            .iter()
+            .filter(|extension| is_guest(extension))
+            .count();
+        let workers = match self.plan.config.initialization_type {
+            _ if !is_guest(&self.plan.runtime) => 0,
+            InitType::LambdaManagedInstances { max_concurrency } => max_concurrency.get().into(),
+            InitType::OnDemand | InitType::ProvisionedConcurrency | InitType::SnapStart => 1,
+        };
+        u32::try_from(extensions).unwrap_or(u32::MAX).saturating_add(workers)
+    }
+
+    /// Whether an environment serves several invocations at once.
+    pub(crate) fn serves_several(&self) -> bool {
+        matches!(
+            self.plan.config.initialization_type,
+            InitType::LambdaManagedInstances { .. }
+        )
+    }
+
+    /// How many sandboxes there is room for, where that is limited.
+    pub(crate) fn max_sandboxes(&self) -> Option<u32> {
+        self.simulator.engine().max_sandboxes()
     }
 
     /// The environment variables of its own configuration.

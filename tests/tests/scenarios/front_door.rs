@@ -1,34 +1,30 @@
 //! The front door over a real port, through a client that hides nothing.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use insta::assert_snapshot;
-use lambox::lifecycle::Config;
 use lambox::{
-    AsyncConfig, Cors, FrontDoor, FrontDoorListener, FunctionBuilder, FunctionUrl, InvokeMode, LogEntry, LogSink,
-    LogSource, MAX_PAYLOAD_BYTES, PlatformEvent, QueueBounds,
+    AsyncConfig, Cors, Deployment, FrontDoor, FrontDoorListener, FunctionBuilder, FunctionUrl, InvokeMode,
+    MAX_PAYLOAD_BYTES, QueueBounds,
 };
 use lambox_tests::{Connection, FunctionBuilderExt as _, Reply, Transport, component, over, simulator, within};
 use serde_json::{Value, json};
 
 /// A front door that listens.
 pub(crate) struct Door {
-    front: FrontDoor,
-    listener: FrontDoorListener,
+    pub(crate) front: FrontDoor,
+    pub(crate) listener: FrontDoorListener,
     pub(crate) address: SocketAddr,
 }
 
 impl Door {
-    async fn open(functions: impl IntoIterator<Item = FunctionBuilder>) -> Self {
+    pub(crate) async fn open(functions: impl IntoIterator<Item = FunctionBuilder>) -> Self {
         Self::with_url(functions, FunctionUrl::default()).await
     }
 
-    async fn with_url(functions: impl IntoIterator<Item = FunctionBuilder>, url: FunctionUrl) -> Self {
+    pub(crate) async fn with_url(functions: impl IntoIterator<Item = FunctionBuilder>, url: FunctionUrl) -> Self {
         let mut door = FrontDoor::builder().other_urls(url);
         for function in functions {
             door = door.function(function.build().expect("it is well configured"));
@@ -47,24 +43,24 @@ impl Door {
         }
     }
 
-    async fn connect(&self) -> Connection {
+    pub(crate) async fn connect(&self) -> Connection {
         Connection::open(self.address).await
     }
 
-    async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    pub(crate) async fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         self.connect().await.call(method, path, headers, body).await
     }
 
-    async fn invoke(&self, name: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    pub(crate) async fn invoke(&self, name: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         self.call("POST", &invocations(name), headers, body).await
     }
 }
 
-fn invocations(name: &str) -> String {
+pub(crate) fn invocations(name: &str) -> String {
     format!("/2015-03-31/functions/{name}/invocations")
 }
 
-fn streaming(name: &str) -> String {
+pub(crate) fn streaming(name: &str) -> String {
     format!("/2021-11-15/functions/{name}/response-streaming-invocations")
 }
 
@@ -231,7 +227,7 @@ async fn a_functions_error_is_an_answer() {
 }
 
 /// Status, exception and body of a refusal.
-fn refusal(reply: &Reply) -> String {
+pub(crate) fn refusal(reply: &Reply) -> String {
     format!("{} {} {}", reply.status, reply.header("x-amzn-errortype"), reply.body)
 }
 
@@ -378,7 +374,11 @@ async fn an_event_is_accepted_at_once_and_its_end_is_told() {
     let build = |function: FunctionBuilder| function.build().expect("it is well configured");
     let door = FrontDoor::builder()
         .function(build(hello()))
-        .function_with_reserved_concurrency(build(simulator().function("closed").runtime(component("hello-sdk"))), 0)
+        .deploy(
+            Deployment::new(build(simulator().function("closed").runtime(component("hello-sdk"))))
+                .reserved_concurrency(0),
+        )
+        .expect("it fits together")
         .other_asynchronous(config);
     let door = Door::of(door.build()).await;
     let event = [("x-amz-invocation-type", "Event")];
@@ -915,153 +915,6 @@ async fn a_url_of_nobody_and_a_body_too_large() {
     let body = "x".repeat(MAX_PAYLOAD_BYTES - 1_000_000);
     let reply = door.call("POST", "/lambda-url/hello-sdk/", &[], &body).await;
     assert_eq!(reply.status, 413);
-}
-
-/// A function that begins an answer and never ends it, or answers at once.
-fn stream() -> FunctionBuilder {
-    over(Transport::Host, "stream")
-}
-
-const FOR_EVER: &str = r#"{"steps":[{"write":"the beginning"},{"sleep":true}]}"#;
-const AT_ONCE: &str = r#"{"steps":[{"write":"all"}]}"#;
-
-impl Door {
-    /// Keeps an environment busy, as long as the door is open.
-    async fn keep_busy(&self, name: &str) -> Connection {
-        let mut connection = self.connect().await;
-        connection.send("POST", &streaming(name), &[], FOR_EVER).await;
-        connection.receive_until(b"the beginning").await;
-        connection
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn invocations_at_once_have_an_environment_each() {
-    let door = Door::open([stream()]).await;
-    let mut busy = Vec::new();
-    for _ in 0..3 {
-        busy.push(door.keep_busy("probe").await);
-    }
-    let mut connection = door.connect().await;
-    for _ in 0..3 {
-        let reply = connection.call("POST", &invocations("probe"), &[], AT_ONCE).await;
-        assert_eq!((reply.status, reply.body.as_str()), (200, "all"));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_comes_over_the_limit_is_throttled() {
-    let function = || stream().build().expect("it is well configured");
-    for (limit, is_busy) in [(1, true), (0, false)] {
-        let door = FrontDoor::builder().function_with_reserved_concurrency(function(), limit);
-        let door = Door::of(door.build()).await;
-        let _busy = if is_busy {
-            Some(door.keep_busy("probe").await)
-        } else {
-            None
-        };
-        let body = "{\"Reason\":\"ReservedFunctionConcurrentInvocationLimitExceeded\",\"Type\":\"User\",\"message\":\"Rate \
-                    Exceeded.\"}";
-        for path in [invocations("probe"), streaming("probe")] {
-            let reply = door.call("POST", &path, &[], AT_ONCE).await;
-            assert_eq!(
-                refusal(&reply),
-                format!("429 toomanyrequestsexception {body}"),
-                "{path}"
-            );
-            assert_eq!(reply.header("retry-after"), "1", "{path}");
-        }
-        assert_eq!(door.call("GET", "/lambda-url/probe/", &[], "").await.status, 429);
-        let dry = [("x-amz-invocation-type", "DryRun")];
-        assert_eq!(door.invoke("probe", &dry, "{}").await.status, 204, "it takes no place");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_caller_that_goes_away_cancels_nothing() {
-    let door = FrontDoor::builder();
-    let door = door.function_with_reserved_concurrency(stream().build().expect("it is well configured"), 1);
-    let door = Door::of(door.build()).await;
-    drop(door.keep_busy("probe").await);
-    // The one place is still taken.
-    assert_eq!(door.invoke("probe", &[], AT_ONCE).await.status, 429);
-}
-
-/// Whether an invocation has begun.
-#[derive(Debug, Default)]
-struct Started(AtomicBool);
-
-impl LogSink for Started {
-    fn write(&self, entry: &LogEntry, _: &Config) {
-        if let LogSource::Platform(PlatformEvent::Start { .. }) = &entry.source {
-            self.0.store(true, Ordering::Release);
-        }
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_shutdown_answers_who_waits_and_refuses_who_comes() {
-    let started = Arc::new(Started::default());
-    let sink: Arc<dyn LogSink> = Arc::clone(&started) as _;
-    let function = stream().log_sink(sink).build().expect("it is well configured");
-    let door = FrontDoor::builder().function_with_reserved_concurrency(function, 1);
-    let door = Door::of(door.build()).await;
-    let mut waiting = door.connect().await;
-    waiting.send("POST", &invocations("probe"), &[], FOR_EVER).await;
-    let mut late = door.connect().await;
-    // Before it is under way, who is late would take its place.
-    within(async {
-        while !started.0.load(Ordering::Acquire) {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    assert_eq!(late.call("POST", &invocations("probe"), &[], AT_ONCE).await.status, 429);
-    within(door.front.shutdown()).await;
-    let reply = waiting.receive().await;
-    assert_eq!(
-        (reply.status, reply.header("x-amz-function-error")),
-        (200, "unhandled"),
-        "{}",
-        reply.body
-    );
-    let reply = late.call("POST", &invocations("probe"), &[], AT_ONCE).await;
-    assert_eq!(
-        refusal(&reply),
-        r#"500 serviceexception {"Type":"Service","Message":"Lambox is shutting down."}"#
-    );
-    within(door.listener.close()).await;
-}
-
-/// Passes on what is written to a log.
-#[derive(Debug)]
-struct Lines(tokio::sync::mpsc::UnboundedSender<String>);
-
-impl lambox::LogSink for Lines {
-    fn write(&self, entry: &lambox::LogEntry, _: &lambox::Config) {
-        let (LogSource::Function(line) | LogSource::Extension(_, line)) = &entry.source else {
-            return;
-        };
-        // Nobody listens any more when a scenario is over.
-        let _ = self.0.send(String::from_utf8_lossy(line).into_owned());
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_environment_without_invocations_is_shut_down_by_the_rules() {
-    let (sender, mut lines) = tokio::sync::mpsc::unbounded_channel();
-    let function = over(Transport::Host, "echo")
-        .guest_extension("ext-slow")
-        .log_sink(Arc::new(Lines(sender)));
-    let door = FrontDoor::builder().function(function.build().expect("it is well configured"));
-    let door = Door::of(door.idle_lifetime(Duration::from_millis(1)).build()).await;
-    for _ in 0..2 {
-        assert_eq!(door.invoke("probe", &[], "1").await.body, "1");
-        for told in ["ext-slow INVOKE ", "ext-slow SHUTDOWN spindown "] {
-            let line = within(lines.recv()).await.expect("there is a log");
-            assert!(line.starts_with(told), "{line}");
-        }
-    }
 }
 
 #[tokio::test]

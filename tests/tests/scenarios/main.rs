@@ -22,6 +22,7 @@ mod parity;
 mod processes;
 mod queue;
 mod restore;
+mod scaling;
 mod sdks;
 mod streaming;
 mod telemetry;

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use lambox::FrontDoor;
+use lambox::{Deployment, FrontDoor};
 use lambox_tests::{FunctionBuilderExt as _, component, simulator, within};
 use tokio::process::Command;
 
@@ -42,8 +42,9 @@ async fn runs(needed: &str, program: &str, arguments: &[&str]) {
     let door = FrontDoor::builder()
         .function(function("hello", "hello"))
         .function(function("streaming", "streaming"))
-        .function_with_reserved_concurrency(function("one", "streaming"), 1)
-        .function_with_reserved_concurrency(function("none", "hello"), 0);
+        .deploy(Deployment::new(function("one", "streaming")).reserved_concurrency(1))
+        .and_then(|door| door.deploy(Deployment::new(function("none", "hello")).reserved_concurrency(0)))
+        .expect("they fit together");
     let door = Door::of(door.build()).await;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut search = OsString::from(folder.join("py/bin"));

@@ -68,6 +68,8 @@ pub enum Effect {
     Placed {
         /// The invocation.
         waiter: Waiter,
+        /// Its version.
+        version: VersionId,
         /// Where it goes; never to wait once more.
         placement: Result<Placement, NotPlaced>,
     },
@@ -218,6 +220,11 @@ impl Pool {
         };
         self.forget_finishing(environment);
         match next {
+            // It waits for its room.
+            Some(waiter) if !self.is_for(waiter, environment) => {
+                self.retire(environment);
+                self.set_state(environment, State::Retiring { next });
+            }
             Some(waiter) => {
                 self.set_state(
                     environment,
@@ -263,7 +270,7 @@ impl Pool {
         };
         self.tenant_environments -= u32::from(entry.tenant.is_some());
         if let Some(version) = self.versions.get_mut(&id) {
-            self.sandboxes -= version.settings.sandboxes.get();
+            self.sandboxes -= version.settings.sandboxes;
             version.environments -= 1;
             if version.shared == Some(environment) {
                 version.shared = None;
@@ -318,6 +325,11 @@ impl Pool {
         self.unreserved
     }
 
+    /// Whether a version is there, or has environments that are.
+    pub fn has_version(&self, version: VersionId) -> bool {
+        self.versions.contains_key(&version)
+    }
+
     /// What holds for all functions together.
     pub fn account(&self) -> &Account {
         &self.account
@@ -343,12 +355,25 @@ impl Pool {
         counts
     }
 
+    /// Whether an invocation that waits can go to this environment.
+    fn is_for(&self, waiter: Waiter, environment: EnvironmentId) -> bool {
+        let waiting = self.waiting.get(&waiter);
+        let entry = self.environments.get(&environment);
+        waiting.zip(entry).is_some_and(|(waiting, entry)| {
+            waiting.version == entry.version && (entry.is_provisioned || waiting.tenant == entry.tenant)
+        })
+    }
+
     /// Tells an invocation that waits where it goes.
     fn placed(&mut self, waiter: Waiter, placement: Result<Placement, NotPlaced>) {
         if let Some(waiting) = self.waiting.remove(&waiter) {
             self.waits.remove(&(waiting.until, waiter));
             self.unclaim(waiting.environment);
-            self.effects.push_back(Effect::Placed { waiter, placement });
+            self.effects.push_back(Effect::Placed {
+                waiter,
+                version: waiting.version,
+                placement,
+            });
         }
     }
 

@@ -196,7 +196,7 @@ impl Pool {
     }
 
     /// Sees that there is room for one more environment: retires the one that has been idle for the longest time where
-    /// there is none, and lets the invocation wait for that.
+    /// there is none, or else one that is about to be, and lets the invocation wait for that.
     fn make_room(
         &mut self,
         now: Timestamp,
@@ -204,7 +204,7 @@ impl Pool {
         tenant: Tenant,
         patience: Patience,
     ) -> Result<Option<Placement>, NotPlaced> {
-        let needed = self.versions.get(&id).ok_or(NotPlaced::Gone)?.settings.sandboxes.get();
+        let needed = self.versions.get(&id).ok_or(NotPlaced::Gone)?.settings.sandboxes;
         if self.sandboxes.saturating_add(needed) <= self.account.max_sandboxes {
             return Ok(None);
         }
@@ -220,6 +220,9 @@ impl Pool {
         } else if let Some((_, oldest)) = self.idle.first().copied() {
             self.retire(oldest);
             oldest
+        } else if let Some(finishing) = self.any_finishing() {
+            self.forget_finishing(finishing);
+            finishing
         } else {
             return throttled(ThrottleReason::ConcurrentInvocationLimitExceeded);
         };
@@ -231,6 +234,12 @@ impl Pool {
         }
         self.claim(environment, waiter);
         Ok(Some(Placement::Soon(waiter)))
+    }
+
+    /// An environment of any version whose caller has been answered, and which nobody waits for.
+    fn any_finishing(&self) -> Option<EnvironmentId> {
+        let finishing = self.versions.values().flat_map(|version| version.finishing.values());
+        finishing.filter_map(|finishing| finishing.first()).min().copied()
     }
 
     /// Lets an invocation wait for what becomes of an environment.
@@ -285,7 +294,7 @@ impl Pool {
         self.tenant_environments += u32::from(tenant.is_some());
         if let Some(version) = self.versions.get_mut(&version) {
             version.environments += 1;
-            self.sandboxes = self.sandboxes.saturating_add(version.settings.sandboxes.get());
+            self.sandboxes = self.sandboxes.saturating_add(version.settings.sandboxes);
         }
         self.environments.insert(
             environment,

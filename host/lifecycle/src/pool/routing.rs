@@ -95,7 +95,9 @@ mod tests {
     fn a_weight_is_the_part_that_draws_the_additional_version() {
         for (weight, of_thousand) in [(0.0, 0), (0.001, 1), (0.25, 250), (0.5, 500), (1.0, 1_000)] {
             let route = Route::to("1").with_additional("2", Weight::new(weight).expect("it is a part"));
-            let draws = (0..1_000u64).map(|part| u32::try_from(part * u64::from(u32::MAX) / 1_000).expect("it fits"));
+            // The middle of each thousandth.
+            let draw = |part: u64| u32::try_from(((part << 32) + (1 << 31)) / 1_000).expect("it has 32 bits");
+            let draws = (0..1_000).map(draw);
             let count = draws.filter(|draw| route.version(*draw) == "2").count();
             assert_eq!(count, of_thousand, "{weight}");
         }

@@ -1,6 +1,5 @@
 //! What can be set: of an account, of a function, of a version.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// How many invocations an account has at once: 1,000 by default.
@@ -107,8 +106,8 @@ pub struct VersionSettings {
     /// Whether its environments serve several invocations at once. There is one of them then, which decides itself how
     /// many it takes.
     pub serves_several: bool,
-    /// How many sandboxes an environment has: a program each.
-    pub sandboxes: NonZeroU32,
+    /// How many sandboxes an environment has: one for each program that is no native process.
+    pub sandboxes: u32,
 }
 
 impl Default for VersionSettings {
@@ -116,7 +115,7 @@ impl Default for VersionSettings {
         Self {
             provisioned_concurrency: 0,
             serves_several: false,
-            sandboxes: NonZeroU32::MIN,
+            sandboxes: 1,
         }
     }
 }

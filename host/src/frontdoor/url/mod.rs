@@ -4,8 +4,6 @@ mod cors;
 mod event;
 mod response;
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::HeaderValue;
@@ -15,8 +13,8 @@ pub use self::cors::Cors;
 use self::event::Circumstances;
 use self::response::NoResponse;
 pub(super) use self::response::UrlResponse;
+use super::directory::{Refusal, Version};
 use super::error::ApiError;
-use super::functions::{Refusal, Version};
 use super::invoke::{TRACE_ID, collect};
 use super::reply::Reply;
 use super::{Called, FrontDoor, trace};
@@ -44,19 +42,6 @@ pub struct FunctionUrl {
     pub cors: Option<Cors>,
 }
 
-/// The settings of all URLs.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Urls {
-    pub(super) of: HashMap<String, FunctionUrl>,
-    pub(super) others: FunctionUrl,
-}
-
-impl Urls {
-    fn of(&self, function_name: &str) -> &FunctionUrl {
-        self.of.get(function_name).unwrap_or(&self.others)
-    }
-}
-
 impl FrontDoor {
     /// Answers a request to a function's URL.
     pub(super) async fn url<B>(
@@ -75,7 +60,7 @@ impl FrontDoor {
         };
         let config = version.function.config();
         let headers = &called.head.headers;
-        let url = self.inner.urls.of(&config.function_name);
+        let url = self.inner.functions.url(&version);
         if let Some(cors) = &url.cors
             && let Some(allowed) = cors.preflight(&called.head.method, headers)
         {
@@ -116,7 +101,7 @@ impl FrontDoor {
     }
 
     async fn call_buffered(&self, version: &Version, request: InvokeRequest) -> Result<Reply, ApiError> {
-        let mut pending = self.inner.functions.invoke(version, request)?;
+        let mut pending = self.inner.functions.invoke(version, request).await?;
         let outcome = pending.response().await.map_err(Refusal::from)?;
         let response = if outcome.error.is_some() {
             UrlResponse::bad_gateway()
@@ -128,7 +113,8 @@ impl FrontDoor {
     }
 
     async fn call_streaming(&self, version: &Version, request: InvokeRequest) -> Result<Reply, ApiError> {
-        let mut response = self.inner.functions.invoke_with_response_stream(version, request)?;
+        let functions = &self.inner.functions;
+        let mut response = functions.invoke_with_response_stream(version, request).await?;
         let head = response.head().await.map_err(Refusal::from)?;
         let content_type = head.content_type.as_deref();
         let read = if !head.is_streamed {

@@ -1,0 +1,291 @@
+//! The functions by their names, and the way of an invocation to one of their environments.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lambox_lifecycle::pool::{
+    Account, FunctionId, FunctionSettings, NotPlaced, ThrottleReason, VersionId, VersionSettings,
+};
+use parking_lot::RwLock;
+use uuid::Uuid;
+
+use super::FunctionUrl;
+use super::deployment::{Deployment, DeploymentError, LATEST};
+use super::error::{ApiError, Exception};
+use crate::environment::{
+    ExecutionEnvironment, InvokeError, InvokeRequest, MAX_PAYLOAD_BYTES, PendingInvocation, ResponseStream,
+};
+use crate::function::Function;
+use crate::function::pool::{Code, EnvironmentPool, Held};
+use crate::queue::AsyncConfig;
+
+/// How often a function is looked up anew where it is replaced in the moment in which it is invoked.
+const MAX_LOOKUPS: usize = 16;
+
+/// What holds for functions that say nothing else.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Defaults {
+    pub(super) url: FunctionUrl,
+    pub(super) asynchronous: Arc<AsyncConfig>,
+}
+
+/// The functions of a front door.
+#[derive(Debug)]
+pub(super) struct Directory {
+    functions: RwLock<BTreeMap<String, Arc<Deployed>>>,
+    pool: EnvironmentPool,
+    defaults: Defaults,
+}
+
+/// A function that is there.
+#[derive(Debug)]
+pub(super) struct Deployed {
+    id: FunctionId,
+    deployment: Deployment,
+    versions: BTreeMap<String, (VersionId, Function)>,
+}
+
+/// A version of a function, by the ARN that a request names.
+#[derive(Clone, Debug)]
+pub(super) struct Version {
+    id: VersionId,
+    deployed: Arc<Deployed>,
+    pub(super) function: Function,
+    /// With the qualifier that the request has, if it has one.
+    pub(super) arn: Arc<str>,
+    qualifier: Option<Box<str>>,
+}
+
+impl Version {
+    pub(super) fn reserved_concurrency(&self) -> Option<u32> {
+        self.deployed.deployment.reserved_concurrency
+    }
+
+    pub(super) fn isolates_tenants(&self) -> bool {
+        self.deployed.deployment.isolates_tenants
+    }
+
+    /// Whether environments of published versions are restored from a snapshot.
+    pub(super) fn has_snap_start(&self) -> bool {
+        self.deployed.deployment.snap_start
+    }
+
+    /// The version or alias that the request has.
+    pub(super) fn qualifier(&self) -> Option<&str> {
+        self.qualifier.as_deref()
+    }
+}
+
+/// Why an invocation is not taken, or not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    NotPlaced(NotPlaced),
+    Environment(InvokeError),
+}
+
+impl From<NotPlaced> for Refusal {
+    fn from(error: NotPlaced) -> Self {
+        Self::NotPlaced(error)
+    }
+}
+
+impl From<InvokeError> for Refusal {
+    fn from(error: InvokeError) -> Self {
+        Self::Environment(error)
+    }
+}
+
+impl Directory {
+    pub(super) fn new(account: Account, defaults: Defaults) -> Self {
+        Self {
+            functions: RwLock::default(),
+            pool: EnvironmentPool::new(account),
+            defaults,
+        }
+    }
+
+    /// Puts a function there, or what it is now in the place of what it was.
+    pub(super) fn deploy(&self, deployment: Deployment) -> Result<(), DeploymentError> {
+        deployment.check()?;
+        let settings = FunctionSettings {
+            reserved_concurrency: deployment.reserved_concurrency,
+            isolates_tenants: deployment.isolates_tenants,
+        };
+        let mut versions = BTreeMap::new();
+        let mut of_pool = Vec::new();
+        for (version, function) in deployment.all_versions() {
+            let id = self.pool.new_version();
+            let provisioned_concurrency = deployment.provisioned_of(&version);
+            let of_version = VersionSettings {
+                provisioned_concurrency,
+                serves_several: function.serves_several(),
+                sandboxes: function.sandboxes(),
+            };
+            let provisioned = if provisioned_concurrency == 0 {
+                function.clone()
+            } else {
+                function.provisioned()
+            };
+            let code = Code {
+                on_demand: function.clone(),
+                provisioned,
+            };
+            of_pool.push((id, of_version, code));
+            versions.insert(version, (id, function));
+        }
+        let name = deployment.function_name().to_owned();
+        let mut functions = self.functions.write();
+        let id = functions
+            .get(&name)
+            .map_or_else(|| self.pool.new_function(), |known| known.id);
+        let deployed = Deployed {
+            id,
+            deployment,
+            versions,
+        };
+        functions.insert(name, Arc::new(deployed));
+        // Whoever finds the new one finds it in the pool, too.
+        self.pool.deploy(id, settings, &of_pool);
+        Ok(())
+    }
+
+    /// Takes a function away; false where there is none of this name.
+    pub(super) fn remove(&self, name: &str) -> bool {
+        let mut functions = self.functions.write();
+        let Some(deployed) = functions.remove(name) else {
+            return false;
+        };
+        self.pool.remove(deployed.id);
+        true
+    }
+
+    /// Begins what is to be there ahead of any invocation. Within a tokio runtime.
+    pub(super) fn start(&self) {
+        self.pool.start();
+    }
+
+    /// The version that a name and a qualifier mean.
+    pub(super) fn find(&self, name: &str, qualifier: Option<&str>) -> Option<Version> {
+        let deployed = Arc::clone(self.functions.read().get(name)?);
+        let version = match qualifier {
+            None => LATEST,
+            Some(qualifier) => match deployed.deployment.aliases.get(qualifier) {
+                // Any 32 bits of such an id are random, but for some of its middle.
+                Some(route) => route.version(Uuid::new_v4().as_fields().0),
+                None => qualifier,
+            },
+        };
+        let (id, function) = deployed.versions.get(version)?;
+        let config = function.config();
+        Some(Version {
+            id: *id,
+            function: function.clone(),
+            arn: match qualifier {
+                None => config.function_arn.clone(),
+                Some(qualifier) => format!("{}:{qualifier}", config.function_arn).into(),
+            },
+            qualifier: qualifier.map(Box::from),
+            deployed,
+        })
+    }
+
+    /// All functions, each in its `$LATEST`, by name.
+    pub(super) fn all(&self) -> Vec<Version> {
+        let names: Vec<_> = self.functions.read().keys().cloned().collect();
+        names.iter().filter_map(|name| self.find(name, None)).collect()
+    }
+
+    /// What a function's URL is.
+    pub(super) fn url<'a>(&'a self, version: &'a Version) -> &'a FunctionUrl {
+        version.deployed.deployment.url.as_ref().unwrap_or(&self.defaults.url)
+    }
+
+    /// What is said of a function's asynchronous invocations.
+    pub(super) fn asynchronous(&self, version: &Version) -> Arc<AsyncConfig> {
+        let own = version.deployed.deployment.asynchronous.as_ref();
+        Arc::clone(own.unwrap_or(&self.defaults.asynchronous))
+    }
+
+    /// How many invocations there may be at once, and how many of them are left for functions without a reservation.
+    pub(super) fn concurrency(&self) -> (u32, u32) {
+        (self.pool.concurrent_executions(), self.pool.unreserved_concurrency())
+    }
+
+    /// Invokes a function.
+    pub(super) async fn invoke(&self, version: &Version, request: InvokeRequest) -> Result<PendingInvocation, Refusal> {
+        let held = self.place(version, &request).await?;
+        Ok(held.begin(request, ExecutionEnvironment::begin)?)
+    }
+
+    /// Invokes a function for its response as it comes.
+    pub(super) async fn invoke_with_response_stream(
+        &self,
+        version: &Version,
+        request: InvokeRequest,
+    ) -> Result<ResponseStream, Refusal> {
+        let held = self.place(version, &request).await?;
+        Ok(held.begin(request, ExecutionEnvironment::invoke_with_response_stream)?)
+    }
+
+    async fn place(&self, version: &Version, request: &InvokeRequest) -> Result<Held, NotPlaced> {
+        let mut found = None;
+        for _ in 0..MAX_LOOKUPS {
+            let version = found.as_ref().unwrap_or(version);
+            match self.pool.place(version.id, request.tenant()).await {
+                Err(NotPlaced::Gone) => {
+                    // It has been replaced since it was found.
+                    let again = self.find(&version.function.config().function_name, version.qualifier());
+                    found = Some(again.ok_or(NotPlaced::Gone)?);
+                }
+                placed => return placed,
+            }
+        }
+        Err(NotPlaced::Gone)
+    }
+
+    /// Shuts every environment down by the rules, and takes no invocation any more.
+    pub(super) async fn shutdown(&self) {
+        self.pool.shutdown().await;
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotPlaced(NotPlaced::Throttled { reason, retry_after }) => {
+                Self::throttled(reason.as_str(), whole_seconds(retry_after))
+            }
+            Refusal::NotPlaced(NotPlaced::Gone) => {
+                Self::new(Exception::ResourceNotFound, "The function is not there any more.")
+            }
+            Refusal::Environment(InvokeError::PayloadTooLarge { .. }) => Self::too_large(),
+            // Both were looked at before it came so far.
+            Refusal::Environment(error @ (InvokeError::ClientContextTooLong { .. } | InvokeError::TenantId)) => {
+                Self::invalid_content(error.to_string())
+            }
+            Refusal::Environment(InvokeError::QueueFull | InvokeError::Refused(_)) => Self::throttled(
+                ThrottleReason::ConcurrentInvocationLimitExceeded.as_str(),
+                whole_seconds(Duration::ZERO),
+            ),
+            Refusal::Environment(InvokeError::Ended) | Refusal::NotPlaced(_) => {
+                Self::new(Exception::Service, "Lambox is shutting down.")
+            }
+        }
+    }
+}
+
+/// What `Retry-After` says: at least a second.
+fn whole_seconds(time: Duration) -> u64 {
+    (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
+}
+
+impl ApiError {
+    /// A request over the limit of a synchronous invocation.
+    pub(super) fn too_large() -> Self {
+        Self::new(
+            Exception::RequestTooLarge,
+            format!("Request must be smaller than {MAX_PAYLOAD_BYTES} bytes for the InvokeFunction operation"),
+        )
+    }
+}
