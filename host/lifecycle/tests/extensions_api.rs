@@ -558,6 +558,22 @@ fn extensions_that_fail() {
 }
 
 #[test]
+fn the_first_failure_is_the_one_that_is_told() {
+    let runtime = || exited(Program::Runtime, Exit::Status(3));
+    let extension = || exited(Program::Extension(0), Exit::Status(17));
+    for (first, second, told) in [
+        (runtime(), extension(), "Runtime.ExitError"),
+        (extension(), runtime(), "Extension.Crash"),
+    ] {
+        let mut world = World::ready(&[("a", &["INVOKE", "SHUTDOWN"])]);
+        world.invoke(1).input(first).input(second).settle();
+        assert_eq!(world.error_type(1), told);
+        let log = world.text_log();
+        assert!(log.contains(&format!("\tStatus: error\tError Type: {told}\n")), "{log}");
+    }
+}
+
+#[test]
 fn an_extension_that_ends_after_the_answer_leaves_it_as_it_is() {
     let mut world = World::ready(&[("a", BOTH), ("b", BOTH)]);
     world.invoke(1).runtime(response(1, "good"));
