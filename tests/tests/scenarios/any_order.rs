@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use lambox::{FunctionBuilder, InvokeRequest};
+use lambox::{FunctionBuilder, InitType, InvokeRequest};
 use lambox_tests::{request_id, simulator, within};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -11,12 +11,59 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 
-/// A resource, and how the contract lets it answer: statuses with the error types that go with them.
+/// A status, with the error types that go with it; without any, the answer is no refusal.
+type Status = (u16, &'static [&'static str]);
+
+/// A resource, and how the contract lets it answer.
 struct Route {
     method: &'static str,
     /// `{id}` stands for a request's.
     path: &'static str,
-    answers: &'static [(u16, &'static [&'static str])],
+    answers: &'static [Status],
+}
+
+/// What kind of environment it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// For one invocation at a time, without an extension that it waits for.
+    Classic,
+    /// With an external extension, which is native too.
+    Extension,
+    /// With a snapshot.
+    SnapStart,
+    /// For two invocations at once.
+    Several,
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Classic, Self::Extension, Self::SnapStart, Self::Several];
+
+    fn function(self) -> FunctionBuilder {
+        let function = simulator().function("native").native_runtime();
+        match self {
+            Self::Classic => function,
+            Self::Extension => function.native_extension("one"),
+            Self::SnapStart => function.initialization_type(InitType::SnapStart),
+            Self::Several => function.max_concurrency(2.try_into().expect("it is a concurrency")),
+        }
+    }
+
+    /// How a resource may answer.
+    fn answers(self, route: usize) -> &'static [Status] {
+        match (self, route) {
+            (Self::SnapStart, RESTORE_NEXT) => &[(200, &[]), RUNTIME_STATE, ENDED],
+            (Self::SnapStart, RESTORE_ERROR) => &[
+                (202, &[]),
+                RUNTIME_STATE,
+                (400, &["TruncatedHTTPRequest"]),
+                (413, &["RequestEntityTooLarge"]),
+                ENDED,
+            ],
+            // Section 1.10 has no Logs API.
+            (Self::Several, LOGS) => &[(404, &[]), ENDED],
+            _ => ROUTES[route].answers,
+        }
+    }
 }
 
 /// What is said of an answer to another attempt.
@@ -53,8 +100,11 @@ const REPORT: &[(u16, &[&str])] = &[
 
 const NEXT: usize = 1;
 const RESPONSE: usize = 2;
+const RESTORE_NEXT: usize = 5;
+const RESTORE_ERROR: usize = 6;
 const REGISTER: usize = 7;
 const EVENT_NEXT: usize = 8;
+const LOGS: usize = 12;
 
 /// The resources of sections 1.1, 2.1 and 3.1, with the tables 1.4, 2.3 and 3.2.
 const ROUTES: &[Route] = &[
@@ -110,16 +160,16 @@ const ROUTES: &[Route] = &[
             ENDED,
         ],
     },
-    // It has no snapshot.
+    // Without a snapshot.
     Route {
         method: "GET",
         path: "/2018-06-01/runtime/restore/next",
-        answers: &[(404, &[])],
+        answers: &[(404, &[]), ENDED],
     },
     Route {
         method: "POST",
         path: "/2018-06-01/runtime/restore/error",
-        answers: &[(404, &[])],
+        answers: &[(404, &[]), ENDED],
     },
     Route {
         method: "POST",
@@ -413,8 +463,10 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         2 => Just(Step::Invoke),
         2 => proper(NEXT, Vec::new(), ""),
+        1 => proper(RESTORE_NEXT, Vec::new(), ""),
         1 => proper(RESPONSE, Vec::new(), "{}"),
         1 => proper(REGISTER, vec![("lambda-extension-name", b"one".to_vec())], r#"{"events":["INVOKE"]}"#),
+        1 => proper(REGISTER, vec![("lambda-extension-name", b"one".to_vec())], r#"{"events":["SHUTDOWN"]}"#),
         1 => proper(EVENT_NEXT, Vec::new(), ""),
         8 => request().prop_map(Step::Send),
     ]
@@ -507,11 +559,12 @@ impl Request {
     }
 
     /// Whether the contract lets it be answered like this.
-    fn check(&self, answer: &[u8]) -> Result<(), String> {
+    fn check(&self, kind: Kind, answer: &[u8]) -> Result<(), String> {
         let text = String::from_utf8_lossy(answer);
         let wrong = |why: &str| {
             let start: String = text.chars().take(600).collect();
-            Err(format!("{} {}: {why}: {start}", self.method(), ROUTES[self.route].path))
+            let path = ROUTES[self.route].path;
+            Err(format!("{kind:?}: {} {path}: {why}: {start}", self.method()))
         };
         let Some((head, body)) = text.split_once("\r\n\r\n") else {
             return wrong("it has no head");
@@ -521,13 +574,13 @@ impl Request {
         };
         let route = &ROUTES[self.route];
         if self.method() != route.method {
-            return if status == 405 || (status == 404 && route.answers[0].0 == 404) {
+            return if status == 405 || (status == 404 && kind.answers(self.route)[0].0 == 404) {
                 Ok(())
             } else {
                 wrong("another method is not allowed")
             };
         }
-        let Some((_, error_types)) = route.answers.iter().find(|answer| answer.0 == status) else {
+        let Some((_, error_types)) = kind.answers(self.route).iter().find(|answer| answer.0 == status) else {
             return wrong("that status is not its own");
         };
         if error_types.is_empty() {
@@ -588,13 +641,9 @@ fn header_of(answer: &[u8], name: &str) -> Option<String> {
         .map(|(_, value)| value.to_owned())
 }
 
-fn native() -> FunctionBuilder {
-    simulator().function("native").native_runtime()
-}
-
 /// Plays the steps against an environment that has nobody but them, and shuts it down.
-async fn play(steps: Vec<Step>) -> Result<(), String> {
-    let environment = native().build().expect("it is well configured").environment();
+async fn play(kind: Kind, steps: Vec<Step>) -> Result<(), String> {
+    let environment = kind.function().build().expect("it is well configured").environment();
     let address = "127.0.0.1:0".parse().expect("an address");
     let address = environment.listen(address).await.expect("a port is free");
     environment.initialize();
@@ -617,20 +666,23 @@ async fn play(steps: Vec<Step>) -> Result<(), String> {
     }
     // What has an answer has it by now; what waits for an event waits until there is none any more.
     known.lock().expect("no test panics while it has it").is_over = true;
+    // The time that a shutdown leaves its programs passes at once.
+    tokio::time::pause();
     within(environment.shutdown()).await;
+    tokio::time::resume();
     let log = environment.take_log();
     drop(environment);
     for exchange in exchanges {
         let exchange = within(exchange).await.map_err(|panic| panic.to_string())?;
         match &exchange.answer {
-            Some(answer) => exchange.request.check(answer)?,
+            Some(answer) => exchange.request.check(kind, answer)?,
             // The environment has ended, and its connections with it; or the client went.
             None if exchange.was_over || exchange.request.is_cut_short() => {}
             None => {
                 let request = &exchange.request;
                 let path = ROUTES[request.route].path;
                 return Err(format!(
-                    "{} {path}: no answer, sent: {}",
+                    "{kind:?}: {} {path}: no answer, sent: {}",
                     request.method(),
                     exchange.is_sent
                 ));
@@ -649,12 +701,15 @@ async fn play(steps: Vec<Step>) -> Result<(), String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_requests_in_any_order_have_answers_of_the_contract(steps in proptest::collection::vec(step(), 1..24)) {
+    fn any_requests_in_any_order_have_answers_of_the_contract(
+        kind in select(&Kind::ALL[..]),
+        steps in proptest::collection::vec(step(), 1..24),
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let played = runtime.block_on(play(steps));
+        let played = runtime.block_on(play(kind, steps));
         prop_assert!(played.is_ok(), "{}", played.unwrap_err());
     }
 }
