@@ -307,6 +307,13 @@ impl Progress {
         self.request_id
     }
 
+    /// What failed, where that is known by now.
+    pub(super) fn cause(&self) -> Option<FailureCause> {
+        let state = self.state.lock();
+        let error = state.outcome.as_ref()?.error.as_ref()?;
+        Some(error.cause.clone())
+    }
+
     /// The payload of a response that was not streamed; what was is not there, not even the text of an error.
     pub(super) fn whole_payload(&self) -> Option<Bytes> {
         let state = self.state.lock();

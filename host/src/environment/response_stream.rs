@@ -99,6 +99,11 @@ impl ResponseStream {
         poll_fn(|context| self.progress.poll_head(context)).await
     }
 
+    /// What failed, where that is known by now.
+    pub(crate) fn cause(&self) -> Option<FailureCause> {
+        self.progress.cause()
+    }
+
     /// The next bytes; none when the response is over.
     pub async fn chunk(&mut self) -> Option<Bytes> {
         self.next().await

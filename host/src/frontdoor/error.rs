@@ -35,6 +35,8 @@ pub(super) enum Exception {
     ResourceNotFound,
     /// Lambox failed, or is ending.
     Service,
+    /// An environment was not restored from its snapshot in time.
+    SnapStartTimeout,
     TooManyRequests,
     /// Nothing is known by this method and path.
     ///
@@ -58,6 +60,7 @@ impl Exception {
             Self::RequestTooLarge => "RequestTooLargeException",
             Self::ResourceNotFound => "ResourceNotFoundException",
             Self::Service => "ServiceException",
+            Self::SnapStartTimeout => "SnapStartTimeoutException",
             Self::TooManyRequests => "TooManyRequestsException",
             Self::UnknownOperation => "UnknownOperationException",
             Self::Validation => "ValidationException",
@@ -71,6 +74,7 @@ impl Exception {
             Self::AccessDenied => StatusCode::FORBIDDEN,
             Self::ResourceNotFound | Self::UnknownOperation => StatusCode::NOT_FOUND,
             Self::RequestEntityTooLarge | Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::SnapStartTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
             Self::Service => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotImplemented => StatusCode::NOT_IMPLEMENTED,
@@ -84,6 +88,7 @@ impl Exception {
             | Self::InvalidRequestContent
             | Self::RequestTooLarge
             | Self::ResourceNotFound
+            | Self::SnapStartTimeout
             | Self::TooManyRequests => Some("User"),
             Self::Service | Self::NotImplemented => Some("Service"),
             Self::AccessDenied | Self::RequestEntityTooLarge | Self::UnknownOperation | Self::Validation => None,
@@ -97,7 +102,8 @@ impl Exception {
             | Self::NotImplemented
             | Self::RequestEntityTooLarge
             | Self::ResourceNotFound
-            | Self::Service => true,
+            | Self::Service
+            | Self::SnapStartTimeout => true,
             Self::InvalidParameterValue
             | Self::InvalidRequestContent
             | Self::RequestTooLarge
@@ -148,6 +154,14 @@ impl ApiError {
     /// No function has this ARN.
     pub(super) fn function_not_found(arn: &str) -> Self {
         Self::new(Exception::ResourceNotFound, format!("Function not found: {arn}"))
+    }
+
+    /// An environment was not restored from its snapshot in time.
+    pub(super) fn snap_start_timeout() -> Self {
+        Self::new(
+            Exception::SnapStartTimeout,
+            "Lambda couldn't restore the snapshot within the timeout limit.",
+        )
     }
 
     /// A request over a limit of concurrency or rate.
@@ -281,6 +295,12 @@ mod tests {
                 500,
                 "ServiceException",
                 r#"{"Type":"Service","Message":"m"}"#,
+            ),
+            (
+                Exception::SnapStartTimeout,
+                408,
+                "SnapStartTimeoutException",
+                r#"{"Type":"User","Message":"m"}"#,
             ),
             (
                 Exception::TooManyRequests,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, StatusCode};
 use http_body::Body;
-use lambox_lifecycle::{BodyError, Outcome};
+use lambox_lifecycle::{BodyError, FailureCause, Outcome};
 
 use super::directory::{Refusal, Version};
 use super::error::{ApiError, Exception};
@@ -117,6 +117,7 @@ impl FrontDoor {
         } else {
             (pending.response().await.map_err(Refusal::from)?, None)
         };
+        check_restored(outcome.error.as_ref().map(|error| &error.cause))?;
         let mut reply = answer(&outcome);
         let headers = reply.headers_mut();
         headers.extend(executed(version));
@@ -150,6 +151,16 @@ impl FrontDoor {
         }
         let trace = HeaderValue::from_str(&trace).expect("what was a header's value, and digits");
         (request, trace)
+    }
+}
+
+/// Refuses what came of an environment that was not restored in time: that is no answer of the function's.
+///
+/// Source: documented, the service's model. What a hook that fails says is the function's error: observed.
+pub(super) fn check_restored(cause: Option<&FailureCause>) -> Result<(), ApiError> {
+    match cause {
+        Some(FailureCause::RestoreTimeout) => Err(ApiError::snap_start_timeout()),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -8,7 +8,7 @@ use http_body::Body;
 
 use super::directory::Refusal;
 use super::error::ApiError;
-use super::invoke::{TRACE_ID, check_tenant, collect, executed};
+use super::invoke::{TRACE_ID, check_restored, check_tenant, collect, executed};
 use super::reply::{JSON, Reply};
 use super::request::{self, Parameters};
 use super::{Called, FrontDoor, event_stream};
@@ -41,6 +41,7 @@ impl FrontDoor {
         let functions = &self.inner.functions;
         let mut response = functions.invoke_with_response_stream(&version, request).await?;
         let head = response.head().await.map_err(Refusal::from)?;
+        check_restored(response.cause().as_ref())?;
         let content_type = match head.content_type.as_deref().map(HeaderValue::from_str) {
             Some(Ok(content_type)) => content_type,
             _ if head.is_streamed => HeaderValue::from_static("application/octet-stream"),

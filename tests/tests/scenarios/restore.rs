@@ -2,11 +2,13 @@
 
 use insta::assert_snapshot;
 use lambox::{
-    Credentials, FailureCause, InitType, InvokeError, InvokeRequest, MAX_CLIENT_CONTEXT_BYTES, MAX_TENANT_ID_BYTES,
-    Phase,
+    Credentials, Deployment, FailureCause, FrontDoor, FunctionBuilder, InitType, InvokeError, InvokeRequest,
+    MAX_CLIENT_CONTEXT_BYTES, MAX_TENANT_ID_BYTES, Phase,
 };
 use lambox_tests::{Connection, FunctionBuilderExt as _, Transport, function, over, same_over_all, within};
 use serde_json::Value;
+
+use crate::front_door::{Door, invocations, refusal, streaming};
 
 const CREDENTIALS: &str = "/2021-04-23/credentials";
 const METADATA: &str = "/2026-01-15/metadata/execution-environment";
@@ -95,6 +97,61 @@ async fn a_hook_that_fails_is_its_invocations_error() {
     | REPORT RequestId: 00000000-0000-0000-0000-000000000001→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→Restore Duration: __.__ ms→Billed Restore Duration: __.__ ms→Status: error→Error Type: Runtime.AfterRestoreError
     = [Runtime.AfterRestoreError Restore] {"errorMessage":"no database","errorType":"Runtime.AfterRestoreError"}
     "#);
+}
+
+/// A function whose hook never ends once it is restored.
+fn never_restored(transport: Transport) -> FunctionBuilder {
+    over(transport, "restore").env("RESTORE", "sleep")
+}
+
+// The guest sleeps, and nothing of the kernel's is waited for: ten seconds pass at once.
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_takes_longer_than_ten_seconds_is_cut_off() {
+    let told = same_over_all(|transport| async move {
+        let function = never_restored(transport).initialization_type(InitType::SnapStart);
+        let mut stage = function.stage();
+        let result = stage.invoke("{}").await;
+        assert_eq!(result.cause(), Some(&FailureCause::RestoreTimeout));
+        let report = result.report().expect("it has a report");
+        let restored = report.restore.as_ref().expect("it was restored");
+        assert_eq!(restored.duration.as_secs(), 10, "{restored:?}");
+        redacted(&stage.told())
+    })
+    .await;
+    assert_snapshot!(told, @r##"
+    event initStart init
+    | before the snapshot
+    event initRuntimeDone success
+    | INIT_REPORT Init Duration: __.__ ms→Phase: init
+    event restoreStart
+    event restoreRuntimeDone timeout Runtime.RestoreHookUserTimeout
+    | RESTORE_REPORT Restore Duration: __.__ ms→Status: timeout
+    | START RequestId: 00000000-0000-0000-0000-000000000001 Version: $LATEST
+    event runtimeDone timeout Runtime.RestoreHookUserTimeout
+    | END RequestId: 00000000-0000-0000-0000-000000000001
+    | REPORT RequestId: 00000000-0000-0000-0000-000000000001→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→Restore Duration: __.__ ms→Billed Restore Duration: __.__ ms→Status: timeout→Error Type: Runtime.RestoreHookUserTimeout
+    = [Runtime.RestoreHookUserTimeout RestoreTimeout] {"errorType":"Runtime.RestoreHookUserTimeout","errorMessage":"RequestId: 00000000-0000-0000-0000-000000000001 Error: Restore timed out after 10.00 seconds"}
+    "##);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_invokes_a_version_that_is_not_restored_in_time_is_told_so() {
+    // Over a kernel's connection time does not leap: ten seconds of it pass, for both at once.
+    let function = never_restored(Transport::Host).build().expect("it is well configured");
+    let door = FrontDoor::builder().deploy(Deployment::new(function).publish(1).snap_start());
+    let door = Door::of(door.expect("it fits together").build()).await;
+    let path = [invocations("probe:1"), streaming("probe:1")];
+    let (whole, streamed) = tokio::join!(
+        door.call("POST", &path[0], &[], "{}"),
+        door.call("POST", &path[1], &[], "{}")
+    );
+    for reply in [whole, streamed] {
+        assert_eq!(
+            refusal(&reply),
+            "408 snapstarttimeoutexception {\"Type\":\"User\",\"Message\":\"Lambda couldn't restore the snapshot within \
+             the timeout limit.\"}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
