@@ -449,6 +449,15 @@ async fn replacing_a_function_again_and_again_fails_no_invocation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_environment_that_is_frozen_for_its_snapshot_is_not_free_by_that() {
+    let deployment = Deployment::new(build(stream())).publish(1).snap_start();
+    let door = deployed(deployment).await;
+    let _busy = door.keep_busy("probe:1").await;
+    let reply = door.invoke("probe:1", &[], AT_ONCE).await;
+    assert_eq!((reply.status, reply.body.as_str()), (200, "all"), "{reply:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn functions_make_room_for_one_another() {
     let simulator = Simulator::builder().max_sandboxes(2).build().expect("an engine");
     let wasm = build_guests::wasm("stream");

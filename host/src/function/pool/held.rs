@@ -1,12 +1,12 @@
 //! An environment that an invocation has for itself.
 
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use lambox_lifecycle::Phase;
 use lambox_lifecycle::pool::EnvironmentId;
+use lambox_lifecycle::{Lifecycle, Phase};
 use parking_lot::Mutex;
-use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 use super::Inner;
 use crate::environment::{ExecutionEnvironment, InvokeError, InvokeRequest, Watcher};
@@ -67,41 +67,39 @@ impl Held {
         request: InvokeRequest,
         begin: impl FnOnce(&ExecutionEnvironment, InvokeRequest) -> Result<T, InvokeError>,
     ) -> Result<T, InvokeError> {
+        let over = Arc::new(Notify::new());
         let watch = Watch {
-            pool: Arc::downgrade(&self.pool),
-            answered: Arc::clone(&self.pool.answered),
             id: self.id,
-            runtime: self.serves_several.then(Handle::current),
+            answered: Arc::clone(&self.pool.answered),
+            over: Arc::clone(&over),
         };
-        let freezes = self.environment.freezes();
         let begun = begin(&self.environment, request.watched_by(Arc::new(watch)))?;
         self.is_given_back = true;
-        if !self.serves_several {
-            let (pool, id, environment) = (Arc::clone(&self.pool), self.id, Arc::clone(&self.environment));
-            tokio::spawn(async move {
-                if environment.wait_for_frozen_since(freezes).await {
-                    pool.turn(|state, now| state.rules.released(now, id));
-                } else {
-                    environment.shut_down_and_free().await;
-                    pool.ended(id);
-                }
-            });
-        }
+        let (pool, id, environment) = (Arc::clone(&self.pool), self.id, Arc::clone(&self.environment));
+        let serves_several = self.serves_several;
+        tokio::spawn(async move {
+            over.notified().await;
+            // One that has it for itself takes the next when it is frozen, after a reset if there has to be one.
+            if serves_several || environment.wait_for(Lifecycle::is_frozen).await {
+                pool.turn(|state, now| state.rules.released(now, id));
+            } else {
+                environment.shut_down_and_free().await;
+                pool.ended(id);
+            }
+        });
         Ok(begun)
     }
 }
 
-/// Tells the pool how far an invocation has come.
+/// Tells how far an invocation has come.
 ///
 /// It is the environment's, and told with that one's state locked: it neither keeps the pool, which keeps the environment,
 /// nor locks its state.
 #[derive(Debug)]
 struct Watch {
-    pool: Weak<Inner>,
-    answered: Arc<Mutex<Vec<EnvironmentId>>>,
     id: EnvironmentId,
-    /// Where the environment serves several: one that has it for itself is given back when it is frozen.
-    runtime: Option<Handle>,
+    answered: Arc<Mutex<Vec<EnvironmentId>>>,
+    over: Arc<Notify>,
 }
 
 impl Watcher for Watch {
@@ -110,13 +108,6 @@ impl Watcher for Watch {
     }
 
     fn over(&self) {
-        if let Some(runtime) = &self.runtime {
-            let (pool, id) = (Weak::clone(&self.pool), self.id);
-            runtime.spawn(async move {
-                if let Some(pool) = pool.upgrade() {
-                    pool.turn(|state, now| state.rules.released(now, id));
-                }
-            });
-        }
+        self.over.notify_one();
     }
 }
