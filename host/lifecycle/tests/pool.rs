@@ -264,6 +264,39 @@ fn an_environment_is_retired_when_it_has_been_idle_for_its_time() {
 }
 
 #[test]
+fn without_a_lifetime_every_invocation_has_a_new_environment() {
+    let account = Account {
+        idle_lifetime: Duration::ZERO,
+        ..account(2)
+    };
+    let mut stage = Stage::with(account, &[(1, SHARED)]);
+    let mut last = None;
+    for _ in 0..3 {
+        let environment = stage.new_one(1);
+        assert_ne!(last.replace(environment), Some(environment));
+        // Who comes now gets another one.
+        stage.pool.answered(environment);
+        let other = stage.new_one(1);
+        for environment in [environment, other] {
+            stage.release(environment);
+            assert_eq!(stage.effects(), [Effect::Retire { environment }]);
+            stage.pool.ended(stage.now, environment);
+        }
+    }
+    // What is provisioned is kept.
+    stage.deploy(2, SHARED, provisioned(1));
+    let [Effect::Provision { environment, .. }] = stage.effects()[..] else {
+        panic!("one is made");
+    };
+    stage.pool.ready(stage.now, environment);
+    for _ in 0..2 {
+        assert_eq!(stage.invoke(2), Ok(Placement::Existing(environment)));
+        stage.release(environment);
+    }
+    assert_eq!(stage.effects(), []);
+}
+
+#[test]
 fn whoever_comes_when_an_environment_has_just_answered_gets_that_one() {
     let mut stage = Stage::with(Account::default(), &[(1, reserved(1)), (2, SHARED)]);
     for function in [1, 2] {

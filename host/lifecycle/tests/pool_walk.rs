@@ -86,7 +86,7 @@ impl Walk {
             concurrent_executions: random.random_range(1..12),
             limits_scaling: random.random(),
             limits_requests: random.random(),
-            idle_lifetime: Duration::from_secs(random.random_range(1..60)),
+            idle_lifetime: Duration::from_secs(random.random_range(0..60)),
             max_sandboxes: random.random_range(4..30),
         };
         Self {

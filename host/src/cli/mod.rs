@@ -13,7 +13,7 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub(crate) use self::terminal::tell;
 
@@ -71,11 +71,15 @@ impl Error {
 /// Does what the process's arguments say. Arguments that are not understood, `--help` and `--version` end the process
 /// here.
 pub(crate) fn run() -> Result<ExitCode, Error> {
-    let command_line = CommandLine::parse();
+    let matches = CommandLine::command().get_matches();
+    let command_line = CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     start_tracing()?;
     let code = match command_line.command {
         Command::Invoke(arguments) => invoke::run(arguments)?,
-        Command::Serve(arguments) => serve::run(*arguments)?,
+        Command::Serve(arguments) => {
+            let given = matches.subcommand_matches("serve").map(serve::Given::of);
+            serve::run(*arguments, &given.unwrap_or_default())?
+        }
         Command::Check(arguments) => check::run(&arguments)?,
         Command::Event(arguments) => event::run(arguments)?,
         Command::Completions(arguments) => completions::run(&arguments, &mut CommandLine::command())?,

@@ -6,6 +6,7 @@
 mod account;
 mod cargo;
 mod complete;
+mod deployment;
 mod destination;
 mod document;
 mod draft;

@@ -186,7 +186,8 @@ impl FrontDoorBuilder {
     }
 
     /// Sets how long an environment is kept without an invocation, before it is shut down by the rules. Default: 10
-    /// minutes.
+    /// minutes. With no time at all, every invocation has an environment of its own, which nothing was before and nothing
+    /// will be after.
     #[must_use]
     pub fn idle_lifetime(mut self, idle_lifetime: Duration) -> Self {
         self.account.idle_lifetime = idle_lifetime;

@@ -411,7 +411,8 @@ impl Pool {
             version.idle.entry(entry.tenant.clone()).or_default().push(environment);
             self.idle.insert((now, environment));
         }
-        if version.is_replaced || self.is_closed {
+        let is_kept = entry.is_provisioned || version.settings.serves_several || !self.account.idle_lifetime.is_zero();
+        if version.is_replaced || self.is_closed || !is_kept {
             self.retire(environment);
         }
     }

@@ -155,6 +155,7 @@ impl Pool {
             return Ok(Placement::Existing(idle));
         }
         if patience == Patience::ForBoth
+            && !self.account.idle_lifetime.is_zero()
             && let Some(environment) = version
                 .finishing
                 .get(&tenant)

@@ -17,6 +17,9 @@ use std::fmt;
 pub struct Weight(f64);
 
 impl Weight {
+    /// No part.
+    pub const NONE: Self = Self(0.0);
+
     /// A weight; nothing where it is not between 0.0 and 1.0.
     pub fn new(weight: f64) -> Option<Self> {
         (0.0..=1.0).contains(&weight).then_some(Self(weight))

@@ -67,7 +67,8 @@ pub struct Account {
     /// Whether functions without a reservation have at most [`REQUESTS_PER_SECOND`] for each of the account's
     /// concurrent executions, together.
     pub limits_requests: bool,
-    /// How long an environment is kept without an invocation.
+    /// How long an environment is kept without an invocation. With no time at all, every invocation that is served on
+    /// demand has a new one.
     pub idle_lifetime: Duration,
     /// How many sandboxes there is room for: where there is none for a new environment, those that have been idle for
     /// the longest time make it.

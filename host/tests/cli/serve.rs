@@ -1,0 +1,424 @@
+//! `lambox serve`, until it is stopped.
+
+use std::fs;
+use std::io::Read as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
+
+use crate::harness::{GUESTS, HANDLER, LIMIT, SDK, lambox, project, root};
+
+/// `lambox serve` on a free port.
+struct Server {
+    child: std::process::Child,
+    address: String,
+    stdout: std::io::BufReader<std::process::ChildStdout>,
+    stderr: mpsc::Receiver<String>,
+}
+
+impl Server {
+    fn start(arguments: &[&str]) -> Self {
+        Self::start_in(&root(), arguments)
+    }
+
+    fn start_in(folder: &Path, arguments: &[&str]) -> Self {
+        use std::io::{BufRead as _, BufReader};
+
+        let mut child = Command::new(env!("CARGO_BIN_EXE_lambox"))
+            .args(["serve", "--port", "0"])
+            .args(arguments)
+            .current_dir(folder)
+            .env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"))
+            .env_remove("LAMBOX_LOG")
+            .env_remove("LAMBOX_CONFIG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary was built");
+        let stderr = child.stderr.take().expect("it is a pipe");
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let stdout = BufReader::new(child.stdout.take().expect("it is a pipe"));
+        let mut server = Self {
+            child,
+            address: String::new(),
+            stdout,
+            stderr: lines,
+        };
+        let first = server.line();
+        server.address = first.replace("listening on http://", "");
+        assert_ne!(server.address, first);
+        server
+    }
+
+    /// The next line of standard output.
+    fn line(&mut self) -> String {
+        use std::io::BufRead as _;
+
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("it is a pipe");
+        line.trim_end().to_owned()
+    }
+
+    /// Sends a request and gives the answer, head and body.
+    fn request(&self, method: &str, path: &str, body: &str) -> String {
+        let mut stream = std::net::TcpStream::connect(&self.address).expect("it listens");
+        stream.set_read_timeout(Some(LIMIT)).expect("a timeout can be set");
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nhost: lambda\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .expect("it reads");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        answer
+    }
+
+    /// What a function answers.
+    fn invoke(&self, qualified: &str) -> String {
+        let path = format!("/2015-03-31/functions/{qualified}/invocations");
+        self.request("POST", &path, r#"{"name":"Ada"}"#)
+    }
+
+    fn interrupt(&self) {
+        let sent = Command::new("kill")
+            .args(["-INT", &self.child.id().to_string()])
+            .status();
+        assert!(sent.expect("there is a kill").success());
+    }
+
+    /// Waits for a line of standard error.
+    fn wait_for(&self, part: &str) -> String {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self
+                .stderr
+                .recv_timeout(left)
+                .unwrap_or_else(|_| panic!("{part:?} is not told"));
+            if line.contains(part) {
+                return line;
+            }
+        }
+    }
+
+    fn status(mut self) -> Option<i32> {
+        let deadline = Instant::now() + LIMIT;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait().expect("it can be waited for") {
+                return status.code();
+            }
+            thread::yield_now();
+        }
+        panic!("it does not end");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const HELLO: &str = r#"{"message":"Hello, Ada!"}"#;
+const INVOKE_HELLO: &str = "/2015-03-31/functions/hello/invocations";
+
+#[test]
+fn without_a_component_the_built_in_function_is_served() {
+    let mut server = Server::start(&[]);
+    assert_eq!(
+        server.line(),
+        format!("  hello: http://{}/lambda-url/hello/", server.address)
+    );
+    let answer = server.request("POST", INVOKE_HELLO, r#"{"name":"Ada"}"#);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n{\"message\":\"Hello, Ada!\"}"), "{answer}");
+    server.wait_for("REPORT RequestId: ");
+    server.interrupt();
+    assert_eq!(server.status(), Some(0));
+}
+
+/// The request ids that a file of records has.
+fn recorded(path: &Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let id = |line: &str| {
+        let record: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(record["requestContext"]["requestId"].as_str()?.to_owned())
+    };
+    text.lines().filter_map(id).collect()
+}
+
+#[test]
+fn events_that_were_accepted_before_a_kill_are_served_after_the_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let records = folder.path().join("records.jsonl");
+    let destination = format!("file:{}", records.display());
+    let data = folder.path().join("events");
+    let data = data.to_str().expect("a path is text");
+    let arguments = ["--quiet", "--data-folder", data, "--on-success", destination.as_str()];
+    let mut accepted = Vec::new();
+    {
+        // A function of the same name that does not end: none of its events is over when it is killed.
+        let endless = folder.path().join("hello.wasm");
+        fs::copy(root().join(GUESTS), &endless).expect("it can be copied");
+        let endless = [
+            endless.to_str().expect("a path is text"),
+            "--handler",
+            "sleep-past-deadline",
+            "--timeout",
+            "900",
+        ];
+        let mut server = Server::start(&[&endless, &arguments[..]].concat());
+        let mut connection = std::net::TcpStream::connect(&server.address).expect("it listens");
+        connection.set_read_timeout(Some(LIMIT)).expect("a timeout can be set");
+        let event = r#"{"name":"Ada","ms":600000}"#;
+        let request = format!(
+            "POST {INVOKE_HELLO} HTTP/1.1\r\nhost: lambda\r\nx-amz-invocation-type: Event\r\ncontent-length: {}\r\n\r\n{event}",
+            event.len()
+        );
+        for _ in 0..100 {
+            connection.write_all(request.as_bytes()).expect("it reads");
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                connection.read_exact(&mut byte).expect("it answers");
+                answer.push(byte[0]);
+            }
+            let answer = String::from_utf8(answer).expect("it is text").to_ascii_lowercase();
+            assert!(answer.starts_with("http/1.1 202 "), "{answer}");
+            let id = answer.lines().find_map(|line| line.strip_prefix("x-amzn-requestid: "));
+            accepted.push(id.expect("it has an id").to_owned());
+        }
+        // SIGKILL, in the middle of whatever it does.
+        server.child.kill().expect("it runs");
+        server.child.wait().expect("it ends");
+        assert_eq!(recorded(&records).len(), 0, "none is over");
+    }
+    let server = Server::start(&arguments);
+    let deadline = Instant::now() + LIMIT;
+    loop {
+        let recorded = recorded(&records);
+        let missing = accepted.iter().filter(|id| !recorded.contains(id)).count();
+        if missing == 0 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{missing} of {} are missing", accepted.len());
+        thread::yield_now();
+    }
+    // One folder is for one server.
+    let second = lambox(&[&["serve", "--port", "0"], &arguments[..]].concat());
+    assert_eq!(second.status, Some(70), "{}", second.all());
+    assert!(second.stderr.contains("events.redb"), "{}", second.stderr);
+    server.interrupt();
+    assert_eq!(server.status(), Some(0));
+}
+
+#[test]
+fn several_functions_are_served_each_under_its_files_name() {
+    let mut server = Server::start(&[SDK, HANDLER, "--quiet", "-e", "GREETING=Hi"]);
+    let lines = [server.line(), server.line()];
+    let url = |name| format!("  {name}: http://{}/lambda-url/{name}/", server.address);
+    assert_eq!(lines, [url("hello-sdk"), url("hello-handler")]);
+    let answer = server.request("GET", "/2015-03-31/functions/hello-handler/configuration", "");
+    assert!(
+        answer.contains(r#""Environment":{"Variables":{"GREETING":"Hi"}}"#),
+        "{answer}"
+    );
+    server.interrupt();
+    assert_eq!(server.status(), Some(0));
+}
+
+#[test]
+fn an_interrupt_shuts_environments_down_by_the_rules_and_a_second_ends_at_once() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let extension = folder.path().join("ext-slow.wasm");
+    fs::copy(root().join(GUESTS), &extension).expect("it can be copied");
+    let extension = extension.to_str().expect("a path");
+
+    let server = Server::start(&["-x", extension]);
+    server.request("POST", INVOKE_HELLO, r#"{"name":"Ada"}"#);
+    server.interrupt();
+    server.wait_for("ext-slow SHUTDOWN spindown ");
+    assert_eq!(server.status(), Some(0));
+
+    let server = Server::start(&["-x", extension, "-e", "EXT_SHUTDOWN_DELAY_MS=3600000"]);
+    server.request("POST", INVOKE_HELLO, r#"{"name":"Ada"}"#);
+    server.interrupt();
+    server.wait_for("ext-slow SHUTDOWN spindown ");
+    server.interrupt();
+    assert_eq!(server.status(), Some(130));
+}
+
+#[test]
+fn what_cannot_be_served_is_told() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let port = taken.local_addr().expect("it has one").port().to_string();
+    let same = lambox(&["serve", SDK, SDK]);
+    let missing = lambox(&["serve", "none.wasm"]);
+    let port = lambox(&["serve", "--port", &port]);
+    let outside = lambox(&["serve", "--port", "0", "--address", "0.0.0.0"]);
+    for (ended, status, told) in [
+        (same, 2, "two functions are named `hello-sdk`"),
+        (missing, 3, "there is no file `none.wasm`"),
+        (port, 70, "`--port` chooses another"),
+        (outside, 2, "served on loopback only"),
+    ] {
+        assert_eq!(
+            (ended.status, ended.stdout.as_str()),
+            (Some(status), ""),
+            "{}",
+            ended.stderr
+        );
+        assert!(ended.stderr.contains(told), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_configuration_is_served_with_what_it_says_of_versions_and_concurrency() {
+    let text = "region = 'eu-central-1'
+concurrent_executions = 50
+
+[functions.orders]
+code = 'hello.wasm'
+published_versions = 2
+reserved_concurrent_executions = 3
+
+[functions.orders.aliases]
+live = '2'
+
+[functions.closed]
+code = 'hello.wasm'
+reserved_concurrent_executions = 0
+";
+    let (folder, _) = project("lambox.toml", text);
+    // That of the folder in which it is started.
+    let mut server = Server::start_in(folder.path(), &["--quiet"]);
+    let lines = [server.line(), server.line()];
+    let url = |name| format!("  {name}: http://{}/lambda-url/{name}/", server.address);
+    assert_eq!(lines, [url("closed"), url("orders")]);
+    for (qualified, version) in [("orders", "$LATEST"), ("orders:live", "2"), ("orders:1", "1")] {
+        let answer = server.invoke(qualified);
+        assert!(
+            answer.contains(&format!("X-Amz-Executed-Version: {version}\r\n")),
+            "{answer}"
+        );
+    }
+    assert!(server.invoke("orders:3").starts_with("HTTP/1.1 404 "));
+    let throttled = server.invoke("closed");
+    assert!(throttled.starts_with("HTTP/1.1 429 "), "{throttled}");
+    let settings = server.request("GET", "/2016-08-19/account-settings/", "");
+    assert!(
+        settings.contains(r#""ConcurrentExecutions":50,"UnreservedConcurrentExecutions":47"#),
+        "{settings}"
+    );
+    let function = server.request("GET", "/2015-03-31/functions/orders/configuration", "");
+    assert!(function.contains("arn:aws:lambda:eu-central-1:"), "{function}");
+    server.interrupt();
+    assert_eq!(server.status(), Some(0));
+}
+
+#[test]
+fn what_has_no_effect_in_a_configuration_is_told_and_what_is_wrong_is_not_served() {
+    let template = "AWSTemplateFormatVersion: '2010-09-09'
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Hello:
+    Type: AWS::Serverless::Function
+    Properties:
+      FunctionName: hello
+      CodeUri: hello.wasm
+      Handler: bootstrap
+      Runtime: provided.al2023
+      VpcConfig: {SubnetIds: [a], SecurityGroupIds: [b]}
+";
+    let (folder, path) = project("template.yaml", template);
+    let server = Server::start(&["--config", &path, "--memory-size", "300"]);
+    server.wait_for("template.yaml:11:");
+    let function = server.request("GET", "/2015-03-31/functions/hello/configuration", "");
+    assert!(function.contains(r#""MemorySize":300"#), "{function}");
+    assert!(server.invoke("hello").ends_with(HELLO));
+    server.interrupt();
+    assert_eq!(server.status(), Some(0));
+
+    let wrong = folder.path().join("lambox.toml");
+    fs::write(&wrong, "[functions.a]\ncode = 'hello.wasm'\nmemory = 3\ntimeout = 0\n").expect("it can be written");
+    let wrong = wrong.to_str().expect("it is a text");
+    let empty = folder.path().join("empty.toml");
+    fs::write(&empty, "").expect("it can be written");
+    let empty = empty.to_str().expect("it is a text");
+    for (arguments, told) in [
+        (&["serve", "--config", wrong][..], "lambox.toml:3:1"),
+        (
+            &["serve", "--config", wrong],
+            "there are 2 mistakes in the configuration, as told above",
+        ),
+        (&["serve", "--config", empty], "there is no function in"),
+        (&["serve", "--config", "none.toml"], "none.toml"),
+        (
+            &["serve", "--config", wrong, "-e", "A=b"],
+            "`--env` is said of components on the command line",
+        ),
+        (&["serve", "--config", wrong, "a.wasm"], "cannot be used with"),
+    ] {
+        let ended = lambox(arguments);
+        assert_eq!((ended.status, ended.stdout.as_str()), (Some(2), ""), "{}", ended.stderr);
+        assert!(ended.stderr.contains(told), "{told} in {}", ended.stderr);
+    }
+}
+
+#[test]
+fn what_changes_is_served_from_the_next_invocation_on_and_what_cannot_be_used_is_not() {
+    // Whoever has a component that reads them hears of the handler and the variables.
+    let one = "[functions.one]
+code = 'hello.wasm'
+handler = 'echo'
+memory_size = 200
+environment.variables = { LAMBOX_TRANSPORT = 'host' }
+";
+    let (folder, configuration) = project("lambox.toml", one);
+    let component = folder.path().join("hello.wasm");
+    let server = Server::start(&["--config", &configuration, "--watch", "--quiet"]);
+    assert!(server.invoke("one").ends_with(HELLO));
+
+    // A setting, and a function.
+    let changed = one.replace("200", "300");
+    let two = format!("{changed}[functions.two]\ncode = 'hello.wasm'\n");
+    fs::write(&configuration, &two).expect("it can be written");
+    server.wait_for("`two` is served too");
+    let function = server.request("GET", "/2015-03-31/functions/one/configuration", "");
+    assert!(function.contains(r#""MemorySize":300"#), "{function}");
+    assert!(server.invoke("two").ends_with(HELLO));
+
+    // A component that is no good, written in place; and a configuration that is none.
+    fs::write(&component, "no component").expect("it can be written");
+    let told = server.wait_for("`one` is served as it was");
+    assert!(told.contains("hello.wasm"), "{told}");
+    fs::write(&configuration, "[functions.one\n").expect("it can be written");
+    server.wait_for("all functions are served as they were");
+    for function in ["one", "two"] {
+        assert!(server.invoke(function).ends_with(HELLO), "{function}");
+    }
+
+    // Another component, put in the place of the old one as builds do it; and a function less.
+    fs::write(&configuration, &changed).expect("it can be written");
+    server.wait_for("`two` is served no more");
+    assert!(server.invoke("two").starts_with("HTTP/1.1 404 "));
+    let new = folder.path().join("new");
+    fs::copy(root().join(GUESTS), &new).expect("it can be copied");
+    fs::rename(&new, &component).expect("it can be renamed");
+    server.wait_for("`one` has changed");
+    assert!(server.invoke("one").ends_with("\r\n\r\n{\"name\":\"Ada\"}"));
+    server.interrupt();
+    assert_eq!(server.status(), Some(0));
+}

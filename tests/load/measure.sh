@@ -1,0 +1,97 @@
+#!/bin/sh
+# Measures the front door from outside: sh tests/load/measure.sh
+#
+# Needs wrk and python3, and a release build (cargo build --release --workspace --bins). Server and load share the machine.
+# With AWS_LAMBDA_RIE=FILE, the Runtime Interface Emulator serves the same function, built natively, beside it; its binary is
+# in the package aws-sam-cli of PyPI (samcli/local/rapid/aws-lambda-rie-x86_64).
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+lambox=$root/target/release/lambox
+work=$(mktemp -d)
+server=
+trap 'test -z "$server" || kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT INT TERM
+
+# serve ARGUMENT...: starts a server, and sets $url, $port and $name.
+serve() {
+    "$lambox" serve --port 0 --quiet "$@" > "$work/out" 2> "$work/err" &
+    server=$!
+    for _ in $(seq 200); do
+        test "$(wc -l < "$work/out")" -ge 2 && break
+        sleep 0.05
+    done
+    url=$(sed -n 's/^listening on //p' "$work/out")
+    port=${url##*:}
+    name=$(sed -n '2s/^ *\([^:]*\):.*/\1/p' "$work/out")
+}
+
+stop() {
+    kill -INT "$server"
+    wait "$server" || true
+    server=
+}
+
+memory() {
+    sed -n 's/^VmRSS: *//p' "/proc/$server/status"
+}
+
+# load SECONDS CONNECTIONS URL
+load() {
+    wrk -t1 -c"$2" -d"$1"s --timeout 10s --latency -s "$here/invoke.lua" "$3" |
+        grep -E '^ +(50|99)%|requests in|Requests/sec|Non-2xx|Socket errors' | sed 's/^ */  /'
+}
+
+path=/2015-03-31/functions
+
+echo "synchronous, hello-handler, 16 connections kept alive"
+serve "$root/examples/hello-handler/hello-handler.wasm"
+load 3 16 "$url$path/$name/invocations" > "$work/warm"
+load 10 16 "$url$path/$name/invocations"
+
+echo "one million and more in a row"
+before=$(memory)
+load 30 16 "$url$path/$name/invocations"
+echo "  memory: $before before, $(memory) after"
+stop
+
+echo "each in a new environment, 16 connections"
+serve "$root/examples/hello-handler/hello-handler.wasm" --idle-lifetime 0s --unlimited-scaling
+load 10 16 "$url$path/$name/invocations"
+echo "  memory: $(memory)"
+stop
+
+echo "1,000 at once in an environment each, guests that sleep a second; all are new, then all are there"
+serve "$root/tests/guests/lambox-test-guests.wasm" -e LAMBOX_TRANSPORT=host --handler sleep-past-deadline --timeout 10s
+for _ in 1 2; do
+    echo "  $(python3 "$here/burst.py" "$port" "$path/$name/invocations" 1000 '{"ms":1000}')"
+done
+echo "  memory: $(memory)"
+stop
+
+echo "ten functions, from the start of the process"
+cd "$root/examples"
+for file in */*.wasm; do
+    cp "$file" "$work/$(basename "$file" .wasm | tr . -).wasm"
+done
+set -- "$work"/*.wasm
+while test $# -gt 10; do shift; done
+echo "  $# components: $(python3 "$here/start.py" "$lambox" serve --port 0 --quiet "$@")"
+
+if test -n "${AWS_LAMBDA_RIE:-}"; then
+    echo "the same function natively, one connection: here and in the Runtime Interface Emulator, by turns"
+    cp "$root/target/release/hello" "$work/bootstrap"
+    for _ in 1 2 3; do
+        serve "$root/examples/hello/hello.wasm"
+        load 3 1 "$url$path/$name/invocations" | sed 's/^/  as a component:/'
+        stop
+        "$AWS_LAMBDA_RIE" --runtime-interface-emulator-address 127.0.0.1:18080 "$work/bootstrap" > "$work/rie" 2>&1 &
+        server=$!
+        sleep 1
+        load 3 1 "http://127.0.0.1:18080$path/function/invocations" | sed 's/^/  in the emulator:/'
+        kill "$server"
+        wait "$server" 2>/dev/null || true
+        pkill -f "$work/bootstrap" || true
+        server=
+    done
+fi
