@@ -16,13 +16,15 @@ pub(crate) const COMPONENT: u8 = 3;
 pub(crate) const TIMEOUT: u8 = 4;
 /// The function asked for more memory than it has.
 pub(crate) const OUT_OF_MEMORY: u8 = 5;
+/// A running server did not take the invocation: it is throttled, too large, or there is no such function.
+pub(crate) const REFUSED: u8 = 6;
 /// Lambox itself failed, or the machine it runs on.
 pub(crate) const INTERNAL: u8 = 70;
 /// `serve` was told twice to stop, and did before every environment was shut down. The shell's status for Ctrl-C.
 pub(crate) const INTERRUPTED: u8 = 130;
 
 /// All of them with what they mean, for the help.
-const TABLE: [(u8, &str); 8] = [
+const TABLE: [(u8, &str); 9] = [
     (SUCCESS, "every invocation succeeded"),
     (
         FUNCTION_ERROR,
@@ -35,6 +37,7 @@ const TABLE: [(u8, &str); 8] = [
     (COMPONENT, "a component cannot be read, or is none that Lambox can run"),
     (TIMEOUT, "the function ran into its timeout"),
     (OUT_OF_MEMORY, "the function ran out of memory"),
+    (REFUSED, "a running server did not take the invocation"),
     (INTERNAL, "Lambox or the machine failed"),
     (INTERRUPTED, "`serve` was told twice to stop, and did at once"),
 ];
@@ -70,6 +73,6 @@ mod tests {
     fn the_help_lists_each_status_once() {
         let mut codes = TABLE.map(|(code, _)| code).to_vec();
         codes.dedup();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 70, 130]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 70, 130]);
     }
 }

@@ -30,10 +30,10 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Invoke(invoke::Arguments),
+    Invoke(Box<invoke::Arguments>),
     Serve(Box<serve::Arguments>),
     Check(check::Arguments),
-    Event(event::Arguments),
+    Event(Box<event::Arguments>),
     Completions(completions::Arguments),
 }
 
@@ -75,13 +75,16 @@ pub(crate) fn run() -> Result<ExitCode, Error> {
     let command_line = CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     start_tracing()?;
     let code = match command_line.command {
-        Command::Invoke(arguments) => invoke::run(arguments)?,
+        Command::Invoke(arguments) => {
+            let of_it = matches.subcommand_matches("invoke").unwrap_or(&matches);
+            invoke::run(*arguments, of_it)?
+        }
         Command::Serve(arguments) => {
             let given = matches.subcommand_matches("serve").map(serve::Given::of);
             serve::run(*arguments, &given.unwrap_or_default())?
         }
         Command::Check(arguments) => check::run(&arguments)?,
-        Command::Event(arguments) => event::run(arguments)?,
+        Command::Event(arguments) => event::run(*arguments)?,
         Command::Completions(arguments) => completions::run(&arguments, &mut CommandLine::command())?,
     };
     Ok(ExitCode::from(code))

@@ -47,6 +47,17 @@ pub(crate) fn tell(sentence: &str) {
     let _ = writeln!(io::stderr(), "lambox: {}", harmless(&sentence));
 }
 
+/// Writes lines of a log to standard error.
+pub(crate) fn write_log(text: &str) {
+    let mut stderr = io::stderr().lock();
+    // Where standard error is closed there is nobody to tell.
+    let _ = if stderr.is_terminal() {
+        stderr.write_all(harmless(text).as_bytes())
+    } else {
+        stderr.write_all(text.as_bytes())
+    };
+}
+
 /// Writes a line of Lambox's own to standard output.
 pub(crate) fn write_line(line: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();

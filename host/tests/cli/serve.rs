@@ -422,3 +422,97 @@ environment.variables = { LAMBOX_TRANSPORT = 'host' }
     server.interrupt();
     assert_eq!(server.status(), Some(0));
 }
+
+#[test]
+fn a_function_of_a_running_server_is_invoked_by_its_name() {
+    let server = Server::start(&[
+        "examples/streaming-sdk/streaming-sdk.wasm",
+        SDK,
+        GUESTS,
+        "--quiet",
+        "--timeout",
+        "300ms",
+        "-e",
+        "LAMBOX_TRANSPORT=host",
+        "--handler",
+        "spin",
+        "--reserved-concurrency",
+        "5",
+    ]);
+    let endpoint = format!("http://{}", server.address);
+    let invoke = |arguments: &[&str]| lambox(&[&["invoke", "--endpoint-url", endpoint.as_str()], arguments].concat());
+
+    let greeted = invoke(&["hello-sdk", "-d", r#"{"name":"Ada"}"#, "--repeat", "2"]);
+    assert_eq!(greeted.status, Some(0), "{}", greeted.all());
+    assert_eq!(greeted.stdout, format!("{HELLO}\n{HELLO}\n"));
+    assert_eq!(
+        greeted.stderr.matches("REPORT RequestId: ").count(),
+        2,
+        "{}",
+        greeted.stderr
+    );
+    let quiet = invoke(&[
+        "hello-sdk:$LATEST",
+        "--data-ascii",
+        r#"{"name":"Ada"}"#,
+        "--log-type",
+        "None",
+    ]);
+    assert_eq!(
+        (quiet.status, &*quiet.stdout, &*quiet.stderr),
+        (Some(0), &*format!("{HELLO}\n"), "")
+    );
+    let event = invoke(&["hello-sdk", "--payload", "{}", "--invocation-type", "Event"]);
+    assert_eq!((event.status, &*event.stdout, &*event.stderr), (Some(0), "", ""));
+    let streamed = invoke(&[
+        "streaming-sdk",
+        "--invoke-mode",
+        "response-stream",
+        "-d",
+        r#"{"lines":2}"#,
+    ]);
+    assert_eq!(streamed.status, Some(0), "{}", streamed.all());
+    // As it would come to a client, with the prelude of an HTTP answer.
+    assert!(streamed.stdout.ends_with("\x001\n2\n"), "{}", streamed.all());
+
+    for (arguments, status, told) in [
+        (&["hello-sdk", "-d", "[]"][..], 1, "the function failed: "),
+        (
+            &["lambox-test-guests", "-d", r#"{"spin":true}"#],
+            4,
+            "the function failed: Sandbox.Timedout",
+        ),
+        (
+            &["nobody"],
+            6,
+            "404 Not Found ResourceNotFoundException: Function not found: ",
+        ),
+        (&["hello-sdk", "--tenant-id", "a"], 6, "InvalidParameterValueException"),
+        (
+            &["hello-sdk", "--memory-size", "512"],
+            2,
+            "`--memory-size` is said of a component",
+        ),
+        (
+            &[SDK, "--qualifier", "1"],
+            2,
+            "`--endpoint-url` is for a function of a running server",
+        ),
+    ] {
+        let ended = invoke(arguments);
+        assert_eq!(ended.status, Some(status), "{}", ended.all());
+        assert!(ended.stderr.contains(told), "{told} in {}", ended.stderr);
+    }
+    drop(server);
+    let alone = invoke(&["hello-sdk"]);
+    assert_eq!((alone.status, alone.stdout.as_str()), (Some(3), ""), "{}", alone.all());
+    assert!(
+        alone
+            .stderr
+            .contains("there is no file `hello-sdk`, and no server at http://"),
+        "{}",
+        alone.stderr
+    );
+    let https = lambox(&["invoke", "hello-sdk", "--endpoint-url", "https://example.com"]);
+    assert_eq!(https.status, Some(2), "{}", https.all());
+}

@@ -1,17 +1,21 @@
 //! `lambox invoke`: a function's environment, some invocations in it, and its shutdown.
 
+mod server;
+
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use clap::{Args, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, ValueEnum};
 use futures_util::stream::{self, StreamExt as _};
 use lambox::{
     EngineError, ExecutionEnvironment, Exit, FailureCause, Function, InitType, InvokeError, InvokeRequest,
     InvokeResult, MaxConcurrency, Simulator,
 };
 
+use self::server::{Call, ServerArguments, ServerError};
 use super::exit_code;
 use super::function::{FunctionArguments, FunctionError, FunctionPlan};
 use super::payload::{Payload, PayloadError};
@@ -26,11 +30,16 @@ use super::terminal::{self, StderrLog};
 /// A response that the function streams goes to standard output as it comes, byte for byte. One that ends too early is
 /// told on standard error and by the status.
 ///
+/// What is no file and could be a function's name, an ARN or `NAME:QUALIFIER` is a function of a running server, such as
+/// `lambox serve`: the answer goes to standard output, the end of its log to standard error.
+///
 /// The status is that of the first invocation that failed.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = examples(), after_long_help = format!("{}\n\n{}", examples(), exit_code::help()))]
 pub(super) struct Arguments {
-    /// The function: a component for wasm32-wasip2 or a module for wasm32-wasip1 [default: a built-in `hello`]
+    /// The function: a component for wasm32-wasip2, a module for wasm32-wasip1, or the name of a running server's function
+    /// [default: a built-in `hello`]
+    #[arg(value_name = "COMPONENT|NAME")]
     component: Option<PathBuf>,
 
     /// The payload, a JSON text [default: {}]
@@ -39,6 +48,7 @@ pub(super) struct Arguments {
         long,
         value_name = "JSON",
         allow_hyphen_values = true,
+        visible_aliases = ["data-ascii", "payload"],
         conflicts_with = "data_file"
     )]
     data: Option<String>,
@@ -58,9 +68,21 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
 
-    /// Whether a response that the function streams is taken as it comes, or whole and up to 6 MB
-    #[arg(long, value_name = "MODE", value_enum, default_value_t = InvokeModeArgument::ResponseStream)]
-    invoke_mode: InvokeModeArgument,
+    /// Whether a response that the function streams is taken as it comes, or whole and up to 6 MB [default: as it comes, from
+    /// a server whole]
+    #[arg(long, value_name = "MODE", value_enum)]
+    invoke_mode: Option<InvokeModeArgument>,
+
+    /// The client context, a JSON text
+    #[arg(long, value_name = "JSON")]
+    client_context: Option<String>,
+
+    /// The tenant
+    #[arg(long, value_name = "ID")]
+    tenant_id: Option<String>,
+
+    #[command(flatten)]
+    server: ServerArguments,
 }
 
 fn examples() -> String {
@@ -68,6 +90,7 @@ fn examples() -> String {
   lambox invoke -d '{\"name\":\"Ada\"}'                    the built-in function
   lambox invoke hello.wasm -x telemetry.wasm          a function with an extension
   lambox invoke hello.wasm -F event.json --repeat 3   one cold start, two warm invocations
+  lambox invoke orders -d '{\"id\":1}' --qualifier live  a function of a running server
   lambox invoke hello.wasm --max-concurrency 8 --repeat 100   up to eight at once
   lambox invoke hello.wasm -e TABLE=users --memory-size 512 --timeout 10s
   lambox invoke app.wasm --package app.zip --dir fixtures::/mnt/fixtures
@@ -89,21 +112,31 @@ struct Plan {
     function: FunctionPlan,
     payload: Payload,
     invoke_mode: InvokeModeArgument,
+    client_context: Option<String>,
+    tenant_id: Option<String>,
     repeat: u32,
+}
+
+impl Arguments {
+    fn payload(&self) -> Payload {
+        match (&self.data, &self.data_file) {
+            (Some(text), _) => Payload::Text(text.clone()),
+            (None, Some(path)) if path.as_os_str() == "-" => Payload::Stdin,
+            (None, Some(path)) => Payload::File(path.clone()),
+            (None, None) => Payload::Text(Payload::DEFAULT.to_owned()),
+        }
+    }
 }
 
 impl From<Arguments> for Plan {
     fn from(arguments: Arguments) -> Self {
-        let payload = match (arguments.data, arguments.data_file) {
-            (Some(text), _) => Payload::Text(text),
-            (None, Some(path)) if path.as_os_str() == "-" => Payload::Stdin,
-            (None, Some(path)) => Payload::File(path),
-            (None, None) => Payload::Text(Payload::DEFAULT.to_owned()),
-        };
+        let payload = arguments.payload();
         Self {
+            client_context: arguments.client_context,
+            tenant_id: arguments.tenant_id,
             function: FunctionPlan::new(arguments.component, arguments.function_name, arguments.function),
             payload,
-            invoke_mode: arguments.invoke_mode,
+            invoke_mode: arguments.invoke_mode.unwrap_or(InvokeModeArgument::ResponseStream),
             repeat: arguments.repeat,
         }
     }
@@ -120,6 +153,12 @@ pub(crate) enum Error {
     Function(#[from] FunctionError),
     #[error(transparent)]
     Invoke(#[from] InvokeError),
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    #[error("`{0}` is said of a component; a running server's function has its own")]
+    OfComponent(String),
+    #[error("`{0}` is for a function of a running server")]
+    OfServer(String),
     #[error("the answer cannot be written to standard output")]
     Stdout(#[source] io::Error),
     #[error("the event loop cannot be started")]
@@ -130,7 +169,8 @@ impl Error {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Function(error) => error.exit_code(),
-            Self::Payload(_) => exit_code::USAGE,
+            Self::Server(error) => error.exit_code(),
+            Self::Payload(_) | Self::OfComponent(_) | Self::OfServer(_) => exit_code::USAGE,
             // An environment for several at once that could not be initialised, or did not survive.
             Self::Invoke(InvokeError::Refused(_)) => exit_code::FUNCTION_ERROR,
             Self::Engine(_) | Self::Invoke(_) | Self::Stdout(_) | Self::EventLoop(_) => exit_code::INTERNAL,
@@ -139,7 +179,14 @@ impl Error {
 }
 
 /// Does what the arguments say, and says how to exit.
-pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
+pub(super) fn run(arguments: Arguments, matches: &ArgMatches) -> Result<u8, Error> {
+    let name = arguments.component.as_deref().filter(|name| server::is_function(name));
+    if let Some(name) = name.and_then(Path::to_str) {
+        return invoke_at_server(name.to_owned(), &arguments, matches);
+    }
+    if let Some(option) = given(matches, &OF_SERVER) {
+        return Err(Error::OfServer(option));
+    }
     let plan = Plan::from(arguments);
     // The cheapest to find wrong is looked at first.
     let payload = plan.payload.clone().read()?;
@@ -153,6 +200,61 @@ pub(super) fn run(arguments: Arguments) -> Result<u8, Error> {
     // What a guest's blocking call still does on another thread is not waited for.
     runtime.shutdown_background();
     code
+}
+
+/// Options that are said of a component, and those that are for a server's function.
+const OF_COMPONENT: [&str; 16] = [
+    "extensions",
+    "memory_size",
+    "ephemeral_storage",
+    "package",
+    "layers",
+    "dirs",
+    "timeout",
+    "env",
+    "handler",
+    "stream_rate",
+    "initialization_type",
+    "max_concurrency",
+    "log_format",
+    "application_log_level",
+    "system_log_level",
+    "function_name",
+];
+const OF_SERVER: [&str; 4] = ["endpoint_url", "qualifier", "invocation_type", "log_type"];
+
+/// The first of these options that was given on the command line.
+fn given(matches: &ArgMatches, ids: &[&str]) -> Option<String> {
+    let id = ids
+        .iter()
+        .find(|id| matches.value_source(id) == Some(ValueSource::CommandLine))?;
+    Some(match *id {
+        "extensions" => "--extension".to_owned(),
+        "layers" => "--layer".to_owned(),
+        "dirs" => "--dir".to_owned(),
+        id => format!("--{}", id.replace('_', "-")),
+    })
+}
+
+/// Invokes a function of a running server.
+fn invoke_at_server(name: String, arguments: &Arguments, matches: &ArgMatches) -> Result<u8, Error> {
+    if let Some(option) = given(matches, &OF_COMPONENT) {
+        return Err(Error::OfComponent(option));
+    }
+    let call = Call {
+        name,
+        server: arguments.server.clone(),
+        client_context: arguments.client_context.clone(),
+        tenant_id: arguments.tenant_id.clone(),
+        is_streamed: arguments.invoke_mode == Some(InvokeModeArgument::ResponseStream),
+        payload: arguments.payload().read()?,
+        repeat: arguments.repeat,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::EventLoop)?;
+    Ok(runtime.block_on(call.run())?)
 }
 
 fn function(plan: &FunctionPlan) -> Result<Function, Error> {
@@ -179,7 +281,13 @@ async fn invoke(function: &Function, payload: &Bytes, plan: &Plan) -> Result<u8,
     let max_concurrency = plan.function.max_concurrency;
     let at_once = max_concurrency.map_or(1, MaxConcurrency::get);
     let one = async |_| {
-        let request = InvokeRequest::new(payload.clone()).wait_for_worker();
+        let mut request = InvokeRequest::new(payload.clone()).wait_for_worker();
+        if let Some(context) = &plan.client_context {
+            request = request.client_context(context.as_str());
+        }
+        if let Some(tenant) = &plan.tenant_id {
+            request = request.tenant_id(tenant.as_str());
+        }
         match (plan.invoke_mode, max_concurrency) {
             // Several at once come whole: else pieces of them would stand among each other.
             (InvokeModeArgument::Buffered, _) | (InvokeModeArgument::ResponseStream, Some(_)) => {
