@@ -8,6 +8,7 @@ mod coverage;
 mod examples;
 mod extensions;
 mod failures;
+mod faults;
 mod files;
 mod front_door;
 mod frozen;
