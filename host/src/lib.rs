@@ -11,6 +11,7 @@ mod frontdoor;
 mod function;
 mod http_prelude;
 mod log;
+mod metrics;
 mod native;
 mod network;
 mod queue;

@@ -74,7 +74,7 @@ pub(super) struct Progress {
 /// Who is told how far an invocation has come. It is told with the environment's state locked.
 pub(crate) trait Watcher: Send + Sync + fmt::Debug {
     /// Its caller has the answer, or has all of it.
-    fn answered(&self);
+    fn answered(&self, outcome: &Outcome);
 
     /// It is over, or will not be answered.
     fn over(&self);
@@ -134,7 +134,7 @@ impl Progress {
     pub(super) fn respond(&self, outcome: Arc<Outcome>) {
         // Before its caller, who may be quick to come again.
         if let Some(watcher) = &self.watcher {
-            watcher.answered();
+            watcher.answered(&outcome);
         }
         self.change(|state| state.outcome = Some(outcome));
     }

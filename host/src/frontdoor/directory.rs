@@ -18,6 +18,8 @@ use crate::environment::{
 };
 use crate::function::Function;
 use crate::function::pool::{Code, EnvironmentPool, Held};
+use crate::log::Sink;
+use crate::metrics::{FunctionMetrics, Measuring, Metrics, QueueNumbers};
 use crate::queue::AsyncConfig;
 
 /// How often a function is looked up anew where it is replaced in the moment in which it is invoked.
@@ -36,6 +38,7 @@ pub(super) struct Directory {
     functions: RwLock<BTreeMap<String, Arc<Deployed>>>,
     pool: EnvironmentPool,
     defaults: Defaults,
+    metrics: Option<Arc<Metrics>>,
 }
 
 /// A function that is there.
@@ -44,6 +47,7 @@ pub(super) struct Deployed {
     id: FunctionId,
     deployment: Deployment,
     versions: BTreeMap<String, (VersionId, Function)>,
+    metrics: Option<Arc<FunctionMetrics>>,
 }
 
 /// A version of a function, by the ARN that a request names.
@@ -97,11 +101,12 @@ impl From<InvokeError> for Refusal {
 }
 
 impl Directory {
-    pub(super) fn new(account: Account, defaults: Defaults) -> Self {
+    pub(super) fn new(account: Account, defaults: Defaults, metrics: Option<Arc<Metrics>>) -> Self {
         Self {
             functions: RwLock::default(),
             pool: EnvironmentPool::new(account),
             defaults,
+            metrics,
         }
     }
 
@@ -112,9 +117,22 @@ impl Directory {
             reserved_concurrency: deployment.reserved_concurrency,
             isolates_tenants: deployment.isolates_tenants,
         };
+        let metrics = self
+            .metrics
+            .as_ref()
+            .map(|metrics| metrics.of(deployment.function_name()));
         let mut versions = BTreeMap::new();
         let mut of_pool = Vec::new();
-        for (version, function) in deployment.all_versions() {
+        for (version, mut function) in deployment.all_versions() {
+            if let Some(metrics) = &metrics {
+                let function_metrics = Arc::clone(metrics);
+                function = function.read_by(|next| {
+                    Sink(Arc::new(Measuring {
+                        function: function_metrics,
+                        next,
+                    }))
+                });
+            }
             let id = self.pool.new_version();
             let provisioned_concurrency = deployment.provisioned_of(&version);
             let of_version = VersionSettings {
@@ -143,6 +161,7 @@ impl Directory {
             id,
             deployment,
             versions,
+            metrics,
         };
         functions.insert(name, Arc::new(deployed));
         // Whoever finds the new one finds it in the pool, too.
@@ -215,7 +234,7 @@ impl Directory {
     /// Invokes a function.
     pub(super) async fn invoke(&self, version: &Version, request: InvokeRequest) -> Result<PendingInvocation, Refusal> {
         let held = self.place(version, &request).await?;
-        Ok(held.begin(request, ExecutionEnvironment::begin)?)
+        Ok(held.begin(request, version.deployed.metrics.clone(), ExecutionEnvironment::begin)?)
     }
 
     /// Invokes a function for its response as it comes.
@@ -225,7 +244,11 @@ impl Directory {
         request: InvokeRequest,
     ) -> Result<ResponseStream, Refusal> {
         let held = self.place(version, &request).await?;
-        Ok(held.begin(request, ExecutionEnvironment::invoke_with_response_stream)?)
+        Ok(held.begin(
+            request,
+            version.deployed.metrics.clone(),
+            ExecutionEnvironment::invoke_with_response_stream,
+        )?)
     }
 
     async fn place(&self, version: &Version, request: &InvokeRequest) -> Result<Held, NotPlaced> {
@@ -238,10 +261,27 @@ impl Directory {
                     let again = self.find(&version.function.config().function_name, version.qualifier());
                     found = Some(again.ok_or(NotPlaced::Gone)?);
                 }
-                placed => return placed,
+                placed => {
+                    if let (Err(NotPlaced::Throttled { reason, .. }), Some(metrics)) =
+                        (&placed, &version.deployed.metrics)
+                    {
+                        metrics.throttled(*reason);
+                    }
+                    return placed;
+                }
             }
         }
         Err(NotPlaced::Gone)
+    }
+
+    /// What is counted and measured, as a text; nothing where that is not asked for.
+    pub(super) fn metrics(&self, queue: QueueNumbers) -> Option<String> {
+        let metrics = self.metrics.as_ref()?;
+        let functions = self.functions.read();
+        let counts = functions
+            .iter()
+            .map(|(name, deployed)| (name.clone(), self.pool.counts(deployed.id)));
+        Some(metrics.text(&counts.collect::<Vec<_>>(), queue))
     }
 
     /// Shuts every environment down by the rules, and takes no invocation any more.

@@ -12,6 +12,7 @@ use tokio::sync::OnceCell;
 use super::directory::{Directory, Refusal, Version};
 use super::error::{ApiError, Exception};
 use crate::environment::{InvokeError, InvokeRequest, PendingInvocation};
+use crate::metrics::{Metrics, QueueNumbers};
 use crate::queue::{
     AttemptError, EnqueueError, EventFunction, EventFunctions, EventQueue, PendingAttempt, QueueStartError,
 };
@@ -37,6 +38,7 @@ pub(super) struct Events {
     bounds: Bounds,
     data_folder: Option<PathBuf>,
     source: Arc<Source>,
+    metrics: Option<Arc<Metrics>>,
 }
 
 /// The front door's functions as the queue knows them.
@@ -46,12 +48,13 @@ struct Source {
 }
 
 impl Events {
-    pub(super) fn new(functions: Arc<Directory>, settings: EventSettings) -> Self {
+    pub(super) fn new(functions: Arc<Directory>, settings: EventSettings, metrics: Option<Arc<Metrics>>) -> Self {
         Self {
             queue: OnceCell::new(),
             bounds: settings.bounds,
             data_folder: settings.data_folder,
             source: Arc::new(Source { functions }),
+            metrics,
         }
     }
 
@@ -61,6 +64,10 @@ impl Events {
             let mut builder = EventQueue::builder().bounds(self.bounds);
             if let Some(folder) = &self.data_folder {
                 builder = builder.data_folder(folder);
+            }
+            if let Some(metrics) = &self.metrics {
+                let metrics = Arc::clone(metrics);
+                builder = builder.on_over(move |event| metrics.event_over(&event.function, &event.over));
             }
             builder.start(Arc::clone(&self.source) as Arc<dyn EventFunctions>).await
         };
@@ -89,6 +96,17 @@ impl Events {
                 ApiError::new(Exception::Service, "The event cannot be written down.")
             }
         })
+    }
+
+    /// What it has now.
+    pub(super) fn numbers(&self) -> QueueNumbers {
+        self.queue
+            .get()
+            .map_or_else(QueueNumbers::default, |queue| QueueNumbers {
+                events: queue.len(),
+                bytes: queue.bytes(),
+                in_flight: queue.in_flight(),
+            })
     }
 
     pub(super) async fn shutdown(&self) {

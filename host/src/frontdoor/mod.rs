@@ -35,9 +35,9 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderName};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderName};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use lambox_lifecycle::RequestId;
 use lambox_lifecycle::pool::Account;
@@ -56,6 +56,7 @@ use self::route::Route;
 pub use self::url::{Cors, FunctionUrl, InvokeMode};
 use crate::clock::{Clock, RealClock};
 use crate::function::Function;
+use crate::metrics::{self, Metrics};
 use crate::queue::{AsyncConfig, QueueStartError};
 use crate::transport::http::RequestBody;
 
@@ -99,6 +100,7 @@ pub struct FrontDoorBuilder {
     account: Account,
     defaults: Defaults,
     events: EventSettings,
+    has_metrics: bool,
 }
 
 impl FrontDoorBuilder {
@@ -194,6 +196,15 @@ impl FrontDoorBuilder {
         self
     }
 
+    /// Counts and measures what functions do, for Prometheus to read at `GET /metrics`: invocations, errors by kind,
+    /// throttles by reason, environments by state, durations of invocations, initialisations and restores, memory, and the
+    /// queue of events. Without it, nothing is counted and there is no such path.
+    #[must_use]
+    pub fn metrics(mut self) -> Self {
+        self.has_metrics = true;
+        self
+    }
+
     /// Makes the front door.
     pub fn build(self) -> FrontDoor {
         let room = self.deployments.values();
@@ -202,7 +213,8 @@ impl FrontDoorBuilder {
             max_sandboxes: room.unwrap_or(u32::MAX),
             ..self.account
         };
-        let functions = Arc::new(Directory::new(account, self.defaults));
+        let metrics = self.has_metrics.then(|| Arc::new(Metrics::new()));
+        let functions = Arc::new(Directory::new(account, self.defaults, metrics.clone()));
         for deployment in self.deployments.into_values() {
             // It was checked when it was added.
             let deployed = functions.deploy(deployment);
@@ -210,7 +222,7 @@ impl FrontDoorBuilder {
         }
         FrontDoor {
             inner: Arc::new(Inner {
-                events: Events::new(Arc::clone(&functions), self.events),
+                events: Events::new(Arc::clone(&functions), self.events, metrics),
                 functions,
                 clock: RealClock::new(),
             }),
@@ -226,6 +238,7 @@ impl FrontDoor {
             account: Account::default(),
             defaults: Defaults::default(),
             events: EventSettings::default(),
+            has_metrics: false,
         }
     }
 
@@ -337,6 +350,14 @@ impl FrontDoor {
                     functions.all().len(),
                 ))
             }
+            Route::Health => Ok(text("text/plain; charset=utf-8", "ok\n")),
+            Route::Metrics => match self.inner.functions.metrics(self.inner.events.numbers()) {
+                Some(metrics) => Ok(text(metrics::CONTENT_TYPE, metrics)),
+                None => Err(ApiError::new(
+                    Exception::UnknownOperation,
+                    "Nothing is counted: `lambox serve --metrics` does, or `FrontDoorBuilder::metrics`.",
+                )),
+            },
             Route::Absent(operation, instead) => Err(ApiError::not_implemented(format!(
                 "Lambox has no {operation}: {instead}."
             ))),
@@ -381,6 +402,15 @@ impl FrontDoor {
     fn now_seconds(&self) -> u64 {
         self.inner.clock.now().as_epoch_ms() / 1_000
     }
+}
+
+/// A text of the server's own.
+fn text(content_type: &'static str, text: impl Into<Bytes>) -> Reply {
+    let mut reply = Reply::whole(StatusCode::OK, text);
+    reply
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
 }
 
 /// Refuses an ARN of another region or account than the function's.

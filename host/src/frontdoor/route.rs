@@ -12,6 +12,10 @@ pub(super) enum Route<'a> {
     GetFunctionConfiguration(&'a str),
     ListFunctions,
     GetAccountSettings,
+    /// Whether the server lives.
+    Health,
+    /// What is counted and measured.
+    Metrics,
     /// A function's URL, and the path behind the name.
     Url(&'a str, &'a str),
     /// Something that the service has and Lambox has not, and what there is instead.
@@ -56,6 +60,8 @@ impl<'a> Route<'a> {
             ("GET", ["2016-08-19", "account-settings"] | ["2016-08-19", "account-settings", ""]) => {
                 Self::GetAccountSettings
             }
+            ("GET", ["healthz"]) => Self::Health,
+            ("GET", ["metrics"]) => Self::Metrics,
             (method, segments) => Self::absent(method, segments),
         }
     }
@@ -141,6 +147,8 @@ mod tests {
                 "/2015-03-31/functions/hello/configuration",
                 Route::GetFunctionConfiguration("hello"),
             ),
+            (Method::GET, "/healthz", Route::Health),
+            (Method::GET, "/metrics", Route::Metrics),
             (Method::GET, "/2016-08-19/account-settings", Route::GetAccountSettings),
             (Method::GET, "/2016-08-19/account-settings/", Route::GetAccountSettings),
             (Method::DELETE, "/lambda-url/hello", Route::Url("hello", "")),

@@ -818,6 +818,16 @@ impl Function {
         u32::try_from(extensions).unwrap_or(u32::MAX).saturating_add(workers)
     }
 
+    /// It with another reader of its log.
+    pub(crate) fn read_by(&self, read: impl FnOnce(Option<Sink>) -> Sink) -> Self {
+        let mut plan = Plan::clone(&self.plan);
+        plan.sink = Some(read(plan.sink.take()));
+        Self {
+            plan: Arc::new(plan),
+            ..self.clone()
+        }
+    }
+
     /// Whether an environment serves several invocations at once.
     pub(crate) fn serves_several(&self) -> bool {
         matches!(

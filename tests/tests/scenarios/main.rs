@@ -16,6 +16,7 @@ mod isolation;
 mod logs;
 mod managed;
 mod memory;
+mod metrics;
 mod native;
 mod official;
 mod parity;

@@ -86,6 +86,25 @@ pub(super) struct Arguments {
     #[arg(long = "cors", value_name = "ORIGIN")]
     cors: Vec<String>,
 
+    /// Count and measure what functions do, for Prometheus to read at `/metrics`
+    #[arg(long)]
+    metrics: bool,
+
+    #[command(flatten)]
+    scaling: ScalingArguments,
+
+    #[command(flatten)]
+    asynchronous: AsyncArguments,
+
+    /// Do not write the functions' log
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// How functions scale.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Scaling")]
+struct ScalingArguments {
     /// How many invocations of each function are served at once; 0 serves none [default: they share the account's]
     #[arg(long, value_name = "N")]
     reserved_concurrency: Option<u32>,
@@ -101,13 +120,6 @@ pub(super) struct Arguments {
     /// Let a function add more than 1,000 environments within ten seconds, which the service does not
     #[arg(long)]
     unlimited_scaling: bool,
-
-    #[command(flatten)]
-    asynchronous: AsyncArguments,
-
-    /// Do not write the functions' log
-    #[arg(short, long)]
-    quiet: bool,
 }
 
 /// What is said of asynchronous invocations, those of the type `Event`.
@@ -280,9 +292,8 @@ struct Plan {
     address: Option<IpAddr>,
     port: Option<u16>,
     url: FunctionUrl,
-    account_concurrency: Option<u32>,
-    idle_lifetime: Duration,
-    unlimited_scaling: bool,
+    scaling: ScalingArguments,
+    metrics: bool,
     asynchronous: AsyncArguments,
     watch: bool,
     quiet: bool,
@@ -316,7 +327,7 @@ impl Plan {
             };
             Source::Components {
                 functions,
-                reserved_concurrency: arguments.reserved_concurrency,
+                reserved_concurrency: arguments.scaling.reserved_concurrency,
             }
         };
         let any = || vec!["*".to_owned()];
@@ -336,9 +347,8 @@ impl Plan {
                     ..Cors::default()
                 }),
             },
-            account_concurrency: arguments.account_concurrency,
-            idle_lifetime: arguments.idle_lifetime,
-            unlimited_scaling: arguments.unlimited_scaling,
+            scaling: arguments.scaling,
+            metrics: arguments.metrics,
             asynchronous: arguments.asynchronous,
             watch: arguments.watch,
             quiet: arguments.quiet,
@@ -395,7 +405,7 @@ struct Loaded {
 impl Plan {
     fn load(&self, wanted: &Wanted) -> Result<Loaded, Error> {
         let account = &wanted.account;
-        let at_once = self.account_concurrency.or(account.concurrent_executions);
+        let at_once = self.scaling.account_concurrency.or(account.concurrent_executions);
         let for_each = at_once.unwrap_or(AT_ONCE);
         let sandboxes = wanted
             .functions
@@ -410,8 +420,11 @@ impl Plan {
             .other_urls(self.url.clone())
             .other_asynchronous(self.asynchronous.config())
             .queue_bounds(self.asynchronous.bounds())
-            .idle_lifetime(self.idle_lifetime)
-            .scaling_rate_limit(!self.unlimited_scaling);
+            .idle_lifetime(self.scaling.idle_lifetime)
+            .scaling_rate_limit(!self.scaling.unlimited_scaling);
+        if self.metrics {
+            door = door.metrics();
+        }
         if let Some(executions) = at_once {
             door = door.account_concurrency(executions);
         }
@@ -601,8 +614,8 @@ mod tests {
 
     #[test]
     fn how_long_an_environment_is_kept() {
-        assert_eq!(plan(&[]).idle_lifetime, Duration::from_mins(10));
-        assert_eq!(plan(&["--idle-lifetime", "0s"]).idle_lifetime, Duration::ZERO);
+        assert_eq!(plan(&[]).scaling.idle_lifetime, Duration::from_mins(10));
+        assert_eq!(plan(&["--idle-lifetime", "0s"]).scaling.idle_lifetime, Duration::ZERO);
         for wrong in ["soon", "5", "-3s"] {
             let told = lifetime(wrong).expect_err(wrong);
             assert!(told.contains("write `30s`"), "{told}");

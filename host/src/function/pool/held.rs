@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use lambox_lifecycle::pool::EnvironmentId;
-use lambox_lifecycle::{Lifecycle, Phase};
+use lambox_lifecycle::{Lifecycle, Outcome, Phase};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::Inner;
 use crate::environment::{ExecutionEnvironment, InvokeError, InvokeRequest, Watcher};
+use crate::metrics::FunctionMetrics;
 
 /// An environment for one invocation. It is given back when that is over, or at once where none was begun.
 pub(crate) struct Held {
@@ -65,6 +66,7 @@ impl Held {
     pub(crate) fn begin<T>(
         mut self,
         request: InvokeRequest,
+        counted: Option<Arc<FunctionMetrics>>,
         begin: impl FnOnce(&ExecutionEnvironment, InvokeRequest) -> Result<T, InvokeError>,
     ) -> Result<T, InvokeError> {
         let over = Arc::new(Notify::new());
@@ -72,7 +74,11 @@ impl Held {
             id: self.id,
             answered: Arc::clone(&self.pool.answered),
             over: Arc::clone(&over),
+            counted,
         };
+        if let Some(counted) = &watch.counted {
+            counted.begun();
+        }
         let begun = begin(&self.environment, request.watched_by(Arc::new(watch)))?;
         self.is_given_back = true;
         let (pool, id, environment) = (Arc::clone(&self.pool), self.id, Arc::clone(&self.environment));
@@ -100,10 +106,14 @@ struct Watch {
     id: EnvironmentId,
     answered: Arc<Mutex<Vec<EnvironmentId>>>,
     over: Arc<Notify>,
+    counted: Option<Arc<FunctionMetrics>>,
 }
 
 impl Watcher for Watch {
-    fn answered(&self) {
+    fn answered(&self, outcome: &Outcome) {
+        if let Some(counted) = &self.counted {
+            counted.answered(outcome);
+        }
         self.answered.lock().push(self.id);
     }
 

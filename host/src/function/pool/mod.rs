@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use lambox_lifecycle::Timestamp;
 use lambox_lifecycle::pool::{
-    Account, Effect, EnvironmentId, FunctionId, FunctionSettings, NotPlaced, Placement, Pool, VersionId,
+    Account, Counts, Effect, EnvironmentId, FunctionId, FunctionSettings, NotPlaced, Placement, Pool, VersionId,
     VersionSettings, Waiter,
 };
 use parking_lot::Mutex;
@@ -193,6 +193,11 @@ impl EnvironmentPool {
     /// How many invocations there may be on demand of functions without a reservation.
     pub(crate) fn unreserved_concurrency(&self) -> u32 {
         self.inner.state.lock().rules.unreserved_concurrency()
+    }
+
+    /// How many environments a function has.
+    pub(crate) fn counts(&self, function: FunctionId) -> Counts {
+        self.inner.state.lock().rules.counts(function)
     }
 
     /// How many invocations there may be in all.
