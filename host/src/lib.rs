@@ -33,6 +33,7 @@ pub use environment::{
 pub use files::{MAX_PACKAGE_BYTES, MAX_PACKAGE_FILES, Package, PackageError};
 pub use frontdoor::{
     Cors, Deployment, DeploymentError, FrontDoor, FrontDoorBuilder, FrontDoorListener, FunctionUrl, InvokeMode,
+    RuntimeListener,
 };
 pub use function::{
     Component, EphemeralStorageSize, EphemeralStorageSizeError, Function, FunctionBuilder,

@@ -55,6 +55,9 @@ pub struct Config {
     pub memory_size_mb: u32,
     /// The function's timeout.
     pub timeout: Duration,
+    /// Whether initialisations, restores and invocations take as long as they take: for a program that a debugger stops.
+    /// What is told of a deadline then lies in the year 2554.
+    pub holds_deadlines: bool,
     /// How the environment comes to be initialised.
     pub initialization_type: InitType,
     /// The file names of the external extensions, in the order in which they are started.
@@ -77,6 +80,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// So much time, or all there is where deadlines are held.
+    pub(crate) fn unless_held(&self, time: Duration) -> Duration {
+        if self.holds_deadlines { Duration::MAX } else { time }
+    }
+
     /// Whether an environment has the resource that is called.
     ///
     /// Source: observed, the service's own emulator, which has the resources of a restore only where there are snapshots,

@@ -305,6 +305,31 @@ fn a_shutdown_tells_its_reason_unless_a_reset_has_told_another() {
 }
 
 #[test]
+fn where_deadlines_are_held_nothing_is_cut_off_but_a_shutdown() {
+    let mut world = World::new(lambox_lifecycle::Config {
+        holds_deadlines: true,
+        ..config(&["a"])
+    });
+    world.invoke(1);
+    // The Init, then the invocation.
+    world.advance(Duration::from_hours(1));
+    world.extension(register("a", &["INVOKE", "SHUTDOWN"], 1));
+    world.extension(next_of(1));
+    world.runtime(RuntimeCall::Next);
+    world.advance(Duration::from_hours(1));
+    assert_eq!(world.outcome(1), None);
+    world.runtime(response(1, "1"));
+    world.runtime(RuntimeCall::Next);
+    world.extension(next_of(1));
+    assert_eq!(world.payload(1), "1");
+    world.input(Input::Shutdown(ShutdownReason::Spindown));
+    assert_ne!(world.lifecycle.phase(), Phase::Ended);
+    world.advance(Duration::from_secs(2));
+    world.settle();
+    assert_eq!(world.lifecycle.phase(), Phase::Ended);
+}
+
+#[test]
 fn each_freeze_is_counted() {
     let mut world = World::new(config(&[]));
     assert_eq!(world.lifecycle.freezes(), 0, "nothing has run yet");

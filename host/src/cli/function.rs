@@ -104,7 +104,7 @@ impl FunctionPlan {
     pub(super) fn new(component: Option<PathBuf>, name: Option<String>, arguments: FunctionArguments) -> Self {
         let source = component.map_or(Source::Builtin, Source::File);
         let name = name.unwrap_or_else(|| match &source {
-            Source::Builtin => builtin::NAME.to_owned(),
+            Source::Builtin | Source::External => builtin::NAME.to_owned(),
             Source::File(path) => function_name_of(path),
         });
         Self {
@@ -138,6 +138,14 @@ impl FunctionPlan {
         }
     }
 
+    /// A function whose runtime is a native program that attaches itself.
+    pub(super) fn external(name: String, arguments: FunctionArguments) -> Self {
+        Self {
+            source: Source::External,
+            ..Self::new(None, Some(name), arguments)
+        }
+    }
+
     /// How many sandboxes it takes where so many invocations are served at once: an environment for each, or one for all.
     pub(super) fn sandboxes(&self, at_once: u32) -> u32 {
         let extensions = u32::try_from(self.extensions.len()).unwrap_or(u32::MAX);
@@ -149,15 +157,16 @@ impl FunctionPlan {
 
     /// The function, loaded; what is left to say is who reads its log.
     pub(super) fn builder(&self, simulator: &Simulator) -> Result<FunctionBuilder, FunctionError> {
-        let runtime = match &self.source {
-            Source::Builtin => simulator
-                .component(builtin::COMPONENT)
-                .map_err(FunctionError::Builtin)?,
-            Source::File(path) => load(simulator, "function", path)?,
+        let builder = simulator.function(&self.name);
+        let builder = match &self.source {
+            Source::Builtin => {
+                let component = simulator.component(builtin::COMPONENT);
+                builder.runtime(component.map_err(FunctionError::Builtin)?)
+            }
+            Source::File(path) => builder.runtime(load(simulator, "function", path)?),
+            Source::External => builder.native_runtime(),
         };
-        let mut builder = simulator
-            .function(&self.name)
-            .runtime(runtime)
+        let mut builder = builder
             .memory_size(self.memory_size)
             .timeout(self.timeout)
             .stream_rate(self.stream_rate)
@@ -404,6 +413,8 @@ impl std::str::FromStr for Variable {
 pub(super) enum Source {
     Builtin,
     File(PathBuf),
+    /// In a native program that somebody starts.
+    External,
 }
 
 /// A component's file name without `.wasm`: by what is left an extension registers.

@@ -413,11 +413,15 @@ impl ExecutionEnvironment {
                 format!("the Runtime API has no authentication and is served on loopback only, not on {address}"),
             ));
         }
-        let api = EnvironmentApi::of(Arc::clone(&self.shared), Caller::Attached);
-        let listener = http::listen(address, Apis::new(api).on_machine()).await?;
+        let listener = http::listen(address, self.attached_apis()).await?;
         let address = listener.local_addr();
         self.listeners.lock().push(listener);
         Ok(address)
+    }
+
+    /// Its APIs for programs on this machine that somebody else has started.
+    pub(crate) fn attached_apis(&self) -> Apis<EnvironmentApi> {
+        Apis::new(EnvironmentApi::of(Arc::clone(&self.shared), Caller::Attached)).on_machine()
     }
 
     /// Freezes a process that somebody else has started with the environment, a native runtime or extension that is

@@ -8,6 +8,7 @@ use lambox_lifecycle::pool::{
     Account, FunctionId, FunctionSettings, NotPlaced, ThrottleReason, VersionId, VersionSettings,
 };
 use parking_lot::RwLock;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::FunctionUrl;
@@ -48,6 +49,8 @@ pub(super) struct Deployed {
     deployment: Deployment,
     versions: BTreeMap<String, (VersionId, Function)>,
     metrics: Option<Arc<FunctionMetrics>>,
+    /// Whether a native runtime has attached itself, where the function waits for one.
+    attached: Option<watch::Sender<bool>>,
 }
 
 /// A version of a function, by the ARN that a request names.
@@ -86,6 +89,8 @@ impl Version {
 pub(super) enum Refusal {
     NotPlaced(NotPlaced),
     Environment(InvokeError),
+    /// No native runtime has attached itself.
+    NoRuntime,
 }
 
 impl From<NotPlaced> for Refusal {
@@ -137,7 +142,7 @@ impl Directory {
             let provisioned_concurrency = deployment.provisioned_of(&version);
             let of_version = VersionSettings {
                 provisioned_concurrency,
-                serves_several: function.serves_several(),
+                serves_several: function.has_one_environment(),
                 sandboxes: function.sandboxes(),
             };
             let provisioned = if provisioned_concurrency == 0 {
@@ -159,6 +164,7 @@ impl Directory {
             .map_or_else(|| self.pool.new_function(), |known| known.id);
         let deployed = Deployed {
             id,
+            attached: deployment.latest.is_external().then(|| watch::Sender::new(false)),
             deployment,
             versions,
             metrics,
@@ -251,7 +257,46 @@ impl Directory {
         )?)
     }
 
-    async fn place(&self, version: &Version, request: &InvokeRequest) -> Result<Held, NotPlaced> {
+    /// The functions that wait for a native runtime.
+    pub(super) fn external(&self) -> Vec<String> {
+        let functions = self.functions.read();
+        let external = functions.iter().filter(|(_, deployed)| deployed.attached.is_some());
+        external.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The environment that a native program is attached to by calling its APIs.
+    pub(super) async fn attach(&self, name: &str) -> Option<Arc<ExecutionEnvironment>> {
+        let version = self.find(name, None)?;
+        let held = self.pool.place(version.id, None).await.ok()?;
+        if let Some(attached) = &version.deployed.attached {
+            attached.send_if_modified(|attached| !std::mem::replace(attached, true));
+        }
+        Some(Arc::clone(held.environment()))
+    }
+
+    /// Waits until a runtime is there, where one attaches itself.
+    async fn wait_for_runtime(&self, version: &Version) -> Result<(), Refusal> {
+        let Some(attached) = &version.deployed.attached else {
+            return Ok(());
+        };
+        let mut attached = attached.subscribe();
+        if *attached.borrow() {
+            return Ok(());
+        }
+        let name = &version.function.config().function_name;
+        tracing::info!(function = %name, "an invocation waits until a runtime attaches itself");
+        let config = version.function.config();
+        let waiting = async { attached.wait_for(|attached| *attached).await.is_ok() };
+        let is_there = if config.holds_deadlines {
+            waiting.await
+        } else {
+            tokio::time::timeout(config.timeout, waiting).await.unwrap_or(false)
+        };
+        if is_there { Ok(()) } else { Err(Refusal::NoRuntime) }
+    }
+
+    async fn place(&self, version: &Version, request: &InvokeRequest) -> Result<Held, Refusal> {
+        self.wait_for_runtime(version).await?;
         let mut found = None;
         for _ in 0..MAX_LOOKUPS {
             let version = found.as_ref().unwrap_or(version);
@@ -267,11 +312,11 @@ impl Directory {
                     {
                         metrics.throttled(*reason);
                     }
-                    return placed;
+                    return Ok(placed?);
                 }
             }
         }
-        Err(NotPlaced::Gone)
+        Err(NotPlaced::Gone.into())
     }
 
     /// What is counted and measured, as a text; nothing where that is not asked for.
@@ -296,6 +341,11 @@ impl From<Refusal> for ApiError {
             Refusal::NotPlaced(NotPlaced::Throttled { reason, retry_after }) => {
                 Self::throttled(reason.as_str(), whole_seconds(retry_after))
             }
+            Refusal::NoRuntime => Self::new(
+                Exception::ResourceConflict,
+                "The operation cannot be performed at this time. The function is currently in the following state: Pending. \
+                 No runtime has attached itself.",
+            ),
             Refusal::NotPlaced(NotPlaced::Gone) => {
                 Self::new(Exception::ResourceNotFound, "The function is not there any more.")
             }

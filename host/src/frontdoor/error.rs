@@ -32,6 +32,8 @@ pub(super) enum Exception {
     /// Source: observed.
     RequestEntityTooLarge,
     RequestTooLarge,
+    /// The function is not ready to be invoked.
+    ResourceConflict,
     ResourceNotFound,
     /// Lambox failed, or is ending.
     Service,
@@ -58,6 +60,7 @@ impl Exception {
             Self::NotImplemented => "NotImplementedException",
             Self::RequestEntityTooLarge => "RequestEntityTooLargeException",
             Self::RequestTooLarge => "RequestTooLargeException",
+            Self::ResourceConflict => "ResourceConflictException",
             Self::ResourceNotFound => "ResourceNotFoundException",
             Self::Service => "ServiceException",
             Self::SnapStartTimeout => "SnapStartTimeoutException",
@@ -73,6 +76,7 @@ impl Exception {
             Self::InvalidParameterValue | Self::InvalidRequestContent | Self::Validation => StatusCode::BAD_REQUEST,
             Self::AccessDenied => StatusCode::FORBIDDEN,
             Self::ResourceNotFound | Self::UnknownOperation => StatusCode::NOT_FOUND,
+            Self::ResourceConflict => StatusCode::CONFLICT,
             Self::RequestEntityTooLarge | Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SnapStartTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
@@ -87,6 +91,7 @@ impl Exception {
             Self::InvalidParameterValue
             | Self::InvalidRequestContent
             | Self::RequestTooLarge
+            | Self::ResourceConflict
             | Self::ResourceNotFound
             | Self::SnapStartTimeout
             | Self::TooManyRequests => Some("User"),
@@ -107,6 +112,7 @@ impl Exception {
             Self::InvalidParameterValue
             | Self::InvalidRequestContent
             | Self::RequestTooLarge
+            | Self::ResourceConflict
             | Self::TooManyRequests
             | Self::UnknownOperation
             | Self::Validation => false,
@@ -295,6 +301,12 @@ mod tests {
                 500,
                 "ServiceException",
                 r#"{"Type":"Service","Message":"m"}"#,
+            ),
+            (
+                Exception::ResourceConflict,
+                409,
+                "ResourceConflictException",
+                r#"{"Type":"User","message":"m"}"#,
             ),
             (
                 Exception::SnapStartTimeout,

@@ -131,7 +131,7 @@ async fn start(
         Refusal::NotPlaced(NotPlaced::Throttled { .. })
         | Refusal::Environment(InvokeError::QueueFull | InvokeError::Refused(_)) => AttemptError::Throttled,
         Refusal::NotPlaced(NotPlaced::Gone) => AttemptError::NotFound,
-        Refusal::Environment(_) | Refusal::NotPlaced(_) => AttemptError::Fault,
+        Refusal::NoRuntime | Refusal::Environment(_) | Refusal::NotPlaced(_) => AttemptError::Fault,
     })
 }
 

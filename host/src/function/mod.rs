@@ -236,6 +236,7 @@ pub struct FunctionBuilder {
     sink: Option<Sink>,
     initialization_type: InitType,
     extensions_disabled: bool,
+    holds_deadlines: bool,
     credentials: Credentials,
     availability_zone_id: Option<String>,
 }
@@ -270,6 +271,7 @@ impl FunctionBuilder {
             sink: None,
             initialization_type: InitType::OnDemand,
             extensions_disabled: false,
+            holds_deadlines: false,
             credentials: Credentials::default(),
             availability_zone_id: None,
         }
@@ -461,6 +463,14 @@ impl FunctionBuilder {
         self
     }
 
+    /// Lets initialisations, restores and invocations take as long as they take: for a program that a debugger stops. The
+    /// deadline that it is told lies in the year 2554. Shutdowns have their time all the same.
+    #[must_use]
+    pub fn hold_deadlines(mut self) -> Self {
+        self.holds_deadlines = true;
+        self
+    }
+
     /// Starts no extension and answers 404 where their API is, as a file `/opt/disable-extensions-jwigqn8j` in a layer does.
     #[must_use]
     pub fn disable_extensions(mut self) -> Self {
@@ -603,6 +613,7 @@ impl FunctionBuilder {
             account_id: self.account_id.into(),
             memory_size_mb: self.memory_size.as_mb(),
             timeout: self.timeout.as_duration(),
+            holds_deadlines: self.holds_deadlines,
             initialization_type,
             extensions: self.extensions.iter().map(|(name, _)| name.as_str().into()).collect(),
             extensions_disabled: self.extensions_disabled
@@ -826,6 +837,17 @@ impl Function {
             plan: Arc::new(plan),
             ..self.clone()
         }
+    }
+
+    /// Whether the runtime is a native program that somebody starts, and that attaches itself.
+    pub(crate) fn is_external(&self) -> bool {
+        matches!(self.plan.runtime.code, Code::Native)
+    }
+
+    /// Whether all invocations go to one environment: it serves several at once, or there is one program only that could
+    /// serve them.
+    pub(crate) fn has_one_environment(&self) -> bool {
+        self.serves_several() || self.is_external()
     }
 
     /// Whether an environment serves several invocations at once.

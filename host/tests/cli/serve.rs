@@ -71,17 +71,7 @@ impl Server {
 
     /// Sends a request and gives the answer, head and body.
     fn request(&self, method: &str, path: &str, body: &str) -> String {
-        let mut stream = std::net::TcpStream::connect(&self.address).expect("it listens");
-        stream.set_read_timeout(Some(LIMIT)).expect("a timeout can be set");
-        let length = body.len();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nhost: lambda\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-        )
-        .expect("it reads");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("it answers");
-        answer
+        request(&self.address, method, path, body)
     }
 
     /// What a function answers.
@@ -122,6 +112,21 @@ impl Server {
         }
         panic!("it does not end");
     }
+}
+
+/// Sends a request and gives the answer, head and body.
+fn request(address: &str, method: &str, path: &str, body: &str) -> String {
+    let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(LIMIT)).expect("a timeout can be set");
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: lambda\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("it answers");
+    answer
 }
 
 impl Drop for Server {
@@ -515,4 +520,52 @@ fn a_function_of_a_running_server_is_invoked_by_its_name() {
     );
     let https = lambox(&["invoke", "hello-sdk", "--endpoint-url", "https://example.com"]);
     assert_eq!(https.status, Some(2), "{}", https.all());
+}
+
+#[test]
+fn a_function_whose_runtime_is_started_elsewhere_is_served_by_it() {
+    let mut server = Server::start(&[
+        "--external",
+        "orders",
+        "--runtime-port",
+        "0",
+        "--hold-deadlines",
+        "--quiet",
+    ]);
+    assert!(server.line().starts_with("  orders: http://"));
+    let line = server.line();
+    let api = line
+        .strip_prefix("    waits for its runtime: AWS_LAMBDA_RUNTIME_API=")
+        .unwrap_or_else(|| panic!("{line}"));
+    let call = |method: &str, path: &str, body: &str| {
+        let path = format!("/2018-06-01/runtime/invocation/{path}");
+        request(api, method, &path, body)
+    };
+    let invoke = "/2015-03-31/functions/orders/invocations";
+    let front = server.address.clone();
+    thread::scope(|scope| {
+        let invoked = scope.spawn(|| request(&front, "POST", invoke, r#"{"name":"Ada"}"#));
+        let next = call("GET", "next", "");
+        let id = next
+            .lines()
+            .find_map(|line| line.strip_prefix("Lambda-Runtime-Aws-Request-Id: "))
+            .unwrap_or_else(|| panic!("{next}"));
+        assert!(next.ends_with("\r\n\r\n{\"name\":\"Ada\"}"), "{next}");
+        assert!(call("POST", &format!("{id}/response"), "\"served\"").starts_with("HTTP/1.1 202 "));
+        let answer = invoked.join().expect("it is answered");
+        assert!(answer.ends_with("\r\n\r\n\"served\""), "{answer}");
+    });
+    server.interrupt();
+    assert_eq!(server.status(), Some(0));
+
+    let mut server = Server::start(&["--external", "one", "--external", "two", "--runtime-port", "0"]);
+    for name in ["one", "two"] {
+        assert!(server.line().starts_with(&format!("  {name}: http://")));
+        let line = server.line();
+        assert!(
+            line.starts_with("    waits for its runtime: AWS_LAMBDA_RUNTIME_API=http://127.0.0.1:")
+                && line.ends_with(name),
+            "{line}"
+        );
+    }
 }

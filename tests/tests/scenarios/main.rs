@@ -7,6 +7,7 @@ mod configuration;
 mod coverage;
 mod examples;
 mod extensions;
+mod external;
 mod failures;
 mod faults;
 mod files;

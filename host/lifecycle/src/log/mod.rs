@@ -121,6 +121,7 @@ pub(crate) mod tests {
             account_id: "1".into(),
             memory_size_mb: 128,
             timeout: Duration::from_secs(3),
+            holds_deadlines: false,
             initialization_type,
             extensions: Vec::new(),
             extensions_disabled: false,

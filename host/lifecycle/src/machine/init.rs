@@ -49,14 +49,14 @@ impl Init {
 /// has what is left of it or all of it is not. A recording of a function whose repeated initialisation takes most of
 /// its timeout would settle it.
 pub(super) fn init_budget(config: &Config, phase: InitPhase) -> Duration {
-    match (phase, config.initialization_type) {
+    config.unless_held(match (phase, config.initialization_type) {
         (InitPhase::Invoke, _) => config.timeout,
         (InitPhase::Init, InitType::OnDemand) => INIT_TIMEOUT,
         (
             InitPhase::Init,
             InitType::ProvisionedConcurrency | InitType::SnapStart | InitType::LambdaManagedInstances { .. },
         ) => config.timeout.max(PROVISIONED_INIT_TIMEOUT).min(MAX_INIT_TIMEOUT),
-    }
+    })
 }
 
 impl Classic {

@@ -220,7 +220,7 @@ impl Classic {
         let delivery = Delivery {
             invocation,
             invoked_function_arn: arn,
-            deadline: reading.now + self.config.timeout,
+            deadline: reading.now + self.config.unless_held(self.config.timeout),
         };
         for ticket in crew.runtime.deliver().into_tickets() {
             self.answer(ticket, Ok(Answer::Invocation(delivery.clone())));

@@ -23,13 +23,14 @@ use crate::{
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Restore {
     began: Timestamp,
+    deadline: Timestamp,
     /// The invocation that waits for it.
     pub(super) invocation: Option<Arc<Invocation>>,
 }
 
 impl Restore {
     pub(super) fn deadline(&self) -> Timestamp {
-        self.began + RESTORE_TIMEOUT
+        self.deadline
     }
 
     /// Lets an invocation wait for it, unless one does.
@@ -84,6 +85,7 @@ impl Classic {
     ) -> State {
         let restore = Restore {
             began: reading.now,
+            deadline: reading.now + self.config.unless_held(RESTORE_TIMEOUT),
             invocation,
         };
         self.thaw();

@@ -34,6 +34,7 @@ pub fn config(extensions: &[&str]) -> Config {
         account_id: "012345678912".into(),
         memory_size_mb: 128,
         timeout: Duration::from_secs(2),
+        holds_deadlines: false,
         initialization_type: InitType::OnDemand,
         extensions: extensions.iter().map(|&name| name.into()).collect(),
         extensions_disabled: false,

@@ -22,7 +22,8 @@ const SETTINGS: [(&str, &str); 13] = [
 ];
 
 /// Options that are said of functions on the command line only: a configuration says them of each function.
-const OF_COMPONENTS: [&str; 14] = [
+const OF_COMPONENTS: [&str; 15] = [
+    "external",
     "extensions",
     "package",
     "layers",

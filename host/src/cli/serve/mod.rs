@@ -15,7 +15,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use lambox::{
     AsyncConfig, BuildError, Cors, DeploymentError, Destination, EngineError, FrontDoor, FunctionUrl, InvokeMode,
-    LogSink, MaximumEventAge, MaximumRetryAttempts, QueueBounds, QueueStartError, Simulator, UnusableConfiguration,
+    LogSink, MaximumEventAge, MaximumRetryAttempts, QueueBounds, QueueStartError, RuntimeListener, Simulator,
+    UnusableConfiguration,
 };
 
 pub(super) use self::given::Given;
@@ -28,6 +29,9 @@ use super::terminal::{self, StderrLog};
 
 /// The port of the front door.
 const PORT: u16 = 9000;
+
+/// The port of the Runtime API for native runtimes.
+const RUNTIME_PORT: u16 = 9001;
 
 /// How many invocations are served at once where nothing else is set, which there has to be room for.
 const AT_ONCE: u32 = 1_000;
@@ -91,6 +95,9 @@ pub(super) struct Arguments {
     metrics: bool,
 
     #[command(flatten)]
+    native: NativeArguments,
+
+    #[command(flatten)]
     scaling: ScalingArguments,
 
     #[command(flatten)]
@@ -99,6 +106,23 @@ pub(super) struct Arguments {
     /// Do not write the functions' log
     #[arg(short, long)]
     quiet: bool,
+}
+
+/// Functions whose runtime somebody starts, perhaps under a debugger.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Native runtimes")]
+struct NativeArguments {
+    /// A function whose runtime is a native program that you start, repeatable; what to start it with is printed
+    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    external: Vec<String>,
+
+    /// The port on which they find the Runtime API; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = RUNTIME_PORT)]
+    runtime_port: u16,
+
+    /// Let every invocation take as long as it takes, as a debugger that stops the program needs it
+    #[arg(long)]
+    hold_deadlines: bool,
 }
 
 /// How functions scale.
@@ -186,6 +210,7 @@ fn examples() -> String {
   lambox serve                                   the built-in function
   lambox serve hello.wasm orders.wasm            two functions, `hello` and `orders`
   lambox serve hello.wasm --port 0               on a free port, which is printed
+  lambox serve --external orders --hold-deadlines   a function whose runtime is started under a debugger
   lambox serve --watch                           what lambox.toml or template.yaml says, and as that changes
   lambox serve --config app/Cargo.toml           the functions of a Cargo workspace
   lambox serve orders.wasm --data-folder events --on-failure file:failed.jsonl
@@ -234,6 +259,10 @@ pub(crate) enum Error {
     Queue(#[from] QueueStartError),
     #[error("{0} cannot be listened on; `--port` chooses another port, and `--port 0` a free one")]
     Listen(SocketAddr, #[source] io::Error),
+    #[error(
+        "{0} cannot be listened on for native runtimes; `--runtime-port` chooses another port, and `--runtime-port 0` a free one"
+    )]
+    ListenForRuntimes(SocketAddr, #[source] io::Error),
     #[error("the address cannot be written to standard output")]
     Stdout(#[source] io::Error),
     #[error("the event loop cannot be started")]
@@ -257,6 +286,7 @@ impl Error {
             | Self::Queue(_)
             | Self::Watch(_)
             | Self::Listen(..)
+            | Self::ListenForRuntimes(..)
             | Self::Stdout(_)
             | Self::EventLoop(_) => exit_code::INTERNAL,
         }
@@ -292,6 +322,7 @@ struct Plan {
     address: Option<IpAddr>,
     port: Option<u16>,
     url: FunctionUrl,
+    native: NativeArguments,
     scaling: ScalingArguments,
     metrics: bool,
     asynchronous: AsyncArguments,
@@ -315,7 +346,9 @@ impl Plan {
             }
         } else {
             let function = |component| FunctionPlan::new(component, None, arguments.function.clone());
-            let functions = if arguments.components.is_empty() {
+            let external = arguments.native.external.iter();
+            let external = external.map(|name| FunctionPlan::external(name.clone(), arguments.function.clone()));
+            let mut functions: Vec<_> = if arguments.components.is_empty() && arguments.native.external.is_empty() {
                 vec![function(None)]
             } else {
                 arguments
@@ -325,6 +358,7 @@ impl Plan {
                     .map(|path| function(Some(path)))
                     .collect()
             };
+            functions.extend(external);
             Source::Components {
                 functions,
                 reserved_concurrency: arguments.scaling.reserved_concurrency,
@@ -347,6 +381,7 @@ impl Plan {
                     ..Cors::default()
                 }),
             },
+            native: arguments.native,
             scaling: arguments.scaling,
             metrics: arguments.metrics,
             asynchronous: arguments.asynchronous,
@@ -435,7 +470,7 @@ impl Plan {
         for function in &wanted.functions {
             // Before it is read: what changes meanwhile is seen later.
             fingerprints.insert(function.name.clone(), function.fingerprint());
-            door = door.deploy(function.load(&simulator, account, log.clone())?)?;
+            door = door.deploy(function.load(&simulator, account, log.clone(), self.native.hold_deadlines)?)?;
         }
         Ok(Loaded {
             door: door.build(),
@@ -473,14 +508,30 @@ async fn serve(plan: &Plan, wanted: &Wanted, address: SocketAddr, loaded: Loaded
     door.start_queue().await?;
     let listener = door.listen(address).await;
     let listener = listener.map_err(|error| Error::Listen(address, error))?;
+    let runtimes = if wanted.functions.iter().any(source::WantedFunction::is_external) {
+        let address = SocketAddr::new(address.ip(), plan.native.runtime_port);
+        let listener = door.listen_for_runtimes(address).await;
+        Some(listener.map_err(|error| Error::ListenForRuntimes(address, error))?)
+    } else {
+        None
+    };
     // Before it is said that somebody listens: whoever then changes a file sees it served.
     let watch = if plan.watch {
-        let watch = Watch::new(plan.source.clone(), wanted, simulator, door.clone(), log, fingerprints)?;
+        let watch = Watch::new(
+            plan.source.clone(),
+            wanted,
+            simulator,
+            door.clone(),
+            log,
+            plan.native.hold_deadlines,
+            fingerprints,
+        )?;
         Some(tokio::spawn(watch.run()))
     } else {
         None
     };
-    announce(listener.local_addr(), wanted).map_err(Error::Stdout)?;
+    let runtime_api = runtimes.as_ref().map(RuntimeListener::local_addr);
+    announce(listener.local_addr(), runtime_api, wanted).map_err(Error::Stdout)?;
     stop.requested().await;
     if let Some(watch) = watch {
         watch.abort();
@@ -496,11 +547,26 @@ async fn serve(plan: &Plan, wanted: &Wanted, address: SocketAddr, loaded: Loaded
 }
 
 /// Says where to go, now that somebody listens there.
-fn announce(address: SocketAddr, wanted: &Wanted) -> io::Result<()> {
+fn announce(address: SocketAddr, runtime_api: Option<SocketAddr>, wanted: &Wanted) -> io::Result<()> {
     terminal::write_line(&format!("listening on http://{address}"))?;
+    let is_alone = wanted
+        .functions
+        .iter()
+        .filter(|function| function.is_external())
+        .count()
+        == 1;
     for function in &wanted.functions {
         let name = &function.name;
         terminal::write_line(&format!("  {name}: http://{address}/lambda-url/{name}/"))?;
+        if let Some(runtime_api) = runtime_api.filter(|_| function.is_external()) {
+            // Alone, it is found without its name, which not every client can be told.
+            let variable = if is_alone {
+                runtime_api.to_string()
+            } else {
+                format!("http://{runtime_api}/{name}")
+            };
+            terminal::write_line(&format!("    waits for its runtime: AWS_LAMBDA_RUNTIME_API={variable}"))?;
+        }
     }
     Ok(())
 }

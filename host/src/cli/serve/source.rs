@@ -130,10 +130,18 @@ impl WantedFunction {
         simulator: &Simulator,
         account: &AccountConfiguration,
         log: Option<Arc<dyn LogSink>>,
+        holds_deadlines: bool,
     ) -> Result<Deployment, Error> {
-        let with_log = |builder: FunctionBuilder| match log {
-            Some(log) => builder.log_sink(log),
-            None => builder,
+        let with_log = |builder: FunctionBuilder| {
+            let builder = if holds_deadlines {
+                builder.hold_deadlines()
+            } else {
+                builder
+            };
+            match log {
+                Some(log) => builder.log_sink(log),
+                None => builder,
+            }
         };
         match &self.recipe {
             Recipe::Arguments(plan, reserved_concurrency) => {
@@ -157,12 +165,20 @@ impl WantedFunction {
         }
     }
 
+    /// Whether its runtime is a native program that somebody starts.
+    pub(super) fn is_external(&self) -> bool {
+        match &self.recipe {
+            Recipe::Arguments(plan, _) => plan.source == CodeSource::External,
+            Recipe::Configured(function) => function.code == CodeConfiguration::External,
+        }
+    }
+
     /// The files that its code and its files come from.
     fn files(&self) -> Vec<PathBuf> {
         match &self.recipe {
             Recipe::Arguments(plan, _) => {
                 let code = match &plan.source {
-                    CodeSource::Builtin => None,
+                    CodeSource::Builtin | CodeSource::External => None,
                     CodeSource::File(path) => Some(path),
                 };
                 let extensions = plan.extensions.iter().map(|(_, path)| path);

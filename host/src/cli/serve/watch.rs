@@ -22,6 +22,7 @@ pub(super) struct Watch {
     simulator: Simulator,
     door: FrontDoor,
     log: Option<Arc<dyn LogSink>>,
+    holds_deadlines: bool,
     /// What is served, and what it was made of.
     served: BTreeMap<String, Fingerprint>,
     account: lambox::AccountConfiguration,
@@ -38,6 +39,7 @@ impl Watch {
         simulator: Simulator,
         door: FrontDoor,
         log: Option<Arc<dyn LogSink>>,
+        holds_deadlines: bool,
         loaded: BTreeMap<String, Fingerprint>,
     ) -> Result<Self, Error> {
         let (sender, changes) = mpsc::unbounded_channel();
@@ -53,6 +55,7 @@ impl Watch {
             simulator,
             door,
             log,
+            holds_deadlines,
             served: loaded,
             account: wanted.account.clone(),
             watcher: watcher.map_err(Error::Watch)?,
@@ -98,7 +101,7 @@ impl Watch {
             }
             let is_new = self.served.insert(function.name.clone(), fingerprint).is_none();
             let deployed = function
-                .load(&self.simulator, &self.account, self.log.clone())
+                .load(&self.simulator, &self.account, self.log.clone(), self.holds_deadlines)
                 .and_then(|deployment| Ok(self.door.deploy(deployment)?));
             match deployed {
                 Ok(()) if is_new => terminal::tell(&format!("`{}` is served too", function.name)),

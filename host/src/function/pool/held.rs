@@ -51,6 +51,10 @@ impl Held {
         }
     }
 
+    pub(crate) fn environment(&self) -> &Arc<ExecutionEnvironment> {
+        &self.environment
+    }
+
     pub(super) fn has_ended(&self) -> bool {
         self.environment.phase() == Phase::Ended
     }

@@ -336,8 +336,8 @@ impl Inner {
 }
 
 impl Code {
-    /// Whether an environment serves several invocations at once.
+    /// Whether all invocations go to one environment.
     fn serves_several(&self) -> bool {
-        self.on_demand.serves_several()
+        self.on_demand.has_one_environment()
     }
 }

@@ -90,7 +90,7 @@ impl Managed {
         let delivery = Delivery {
             invocation: Arc::new(invocation),
             invoked_function_arn,
-            deadline: now + self.config.timeout,
+            deadline: now + self.config.unless_held(self.config.timeout),
         };
         invocations.begin(now, delivery.clone());
         self.answer(ticket, Ok(Answer::Invocation(delivery)));

@@ -1,0 +1,148 @@
+//! Functions whose runtime is a native program that somebody starts, perhaps under a debugger, and that attaches itself.
+//!
+//! All of them are served on one port. Where there is one such function, `AWS_LAMBDA_RUNTIME_API` is its address alone, as on
+//! the service. Where there are several, the function's name is the path (`http://127.0.0.1:9001/orders`), which the official
+//! Rust client takes; clients that take an address only need a server for each function.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::FrontDoor;
+use super::directory::Directory;
+use crate::transport::http::{RealListener, listen_with};
+
+/// The most that a request's line and headers take: 1 MiB.
+const MAX_HEAD_BYTES: usize = 1 << 20;
+
+/// A listener for native runtimes, and for native extensions. Dropping it closes it and every connection to it.
+#[derive(Debug)]
+pub struct RuntimeListener {
+    listener: RealListener,
+}
+
+impl RuntimeListener {
+    /// The address that it listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+}
+
+impl FrontDoor {
+    /// Serves the Runtime, Extensions, Telemetry and Logs APIs for functions with a
+    /// [native runtime](crate::FunctionBuilder::native_runtime): `127.0.0.1:0` takes a free port. Such a function has one
+    /// environment, and serves one invocation after the other; one that comes before a runtime has attached waits for it,
+    /// as long as the function's timeout.
+    ///
+    /// Has to be called within a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// Those of the operating system; and an address other than the loopback's is refused, since the APIs know no
+    /// authentication.
+    pub async fn listen_for_runtimes(&self, address: SocketAddr) -> io::Result<RuntimeListener> {
+        if !address.ip().is_loopback() {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                format!("the Runtime API has no authentication and is served on loopback only, not on {address}"),
+            ));
+        }
+        let functions = Arc::clone(&self.inner.functions);
+        let listener = listen_with(address, move |stream, _| serve(stream, Arc::clone(&functions))).await?;
+        Ok(RuntimeListener { listener })
+    }
+}
+
+async fn serve(stream: TcpStream, functions: Arc<Directory>) {
+    let service = service_fn(|request| {
+        let functions = &functions;
+        async move { Ok::<_, Infallible>(respond(functions, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .max_buf_size(MAX_HEAD_BYTES)
+        .title_case_headers(true)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        // Only the client can have caused it: it sent something that is not HTTP, or it went away.
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+async fn respond(functions: &Directory, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let names = functions.external();
+    let (name, rest) = match named(&names, request.uri()) {
+        Ok(named) => named,
+        Err(sentence) => return told(StatusCode::NOT_FOUND, sentence),
+    };
+    if let Some(rest) = rest {
+        *request.uri_mut() = rest;
+    }
+    match functions.attach(&name).await {
+        Some(environment) => environment.attached_apis().respond(request).await,
+        None => told(StatusCode::SERVICE_UNAVAILABLE, "Lambox is shutting down.".to_owned()),
+    }
+}
+
+/// The function that a path begins with, and the path without it.
+fn named(names: &[String], uri: &Uri) -> Result<(String, Option<Uri>), String> {
+    let path = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    for name in names {
+        let rest = path.strip_prefix('/').and_then(|path| path.strip_prefix(name.as_str()));
+        if let Some(rest) = rest.filter(|rest| rest.starts_with('/')) {
+            return Ok((name.clone(), rest.parse().ok()));
+        }
+    }
+    match names {
+        [] => Err("No function here waits for a native runtime.\n".to_owned()),
+        [name] => Ok((name.clone(), None)),
+        [first, ..] => Err(format!(
+            "Several functions wait for a native runtime here. The name of one comes first in the path, as in \
+             AWS_LAMBDA_RUNTIME_API=http://127.0.0.1:9001/{first}; they are {}.\n",
+            names.join(", ")
+        )),
+    }
+}
+
+fn told(status: StatusCode, sentence: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(sentence));
+    *response.status_mut() = status;
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, text);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_begins_with_the_function_where_there_are_several() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let of = |known: &[&str], path: &str| {
+            let named = named(&names(known), &path.parse().expect("a path"));
+            named.map(|(name, rest)| format!("{name} {}", rest.map_or("as it is".to_owned(), |rest| rest.to_string())))
+        };
+        let next = "/2018-06-01/runtime/invocation/next";
+        assert_eq!(of(&["a"], next), Ok("a as it is".to_owned()));
+        assert_eq!(
+            of(&["a"], "/a/2018-06-01/ping?x=1"),
+            Ok("a /2018-06-01/ping?x=1".to_owned())
+        );
+        assert_eq!(of(&["a", "b"], "/b/x"), Ok("b /x".to_owned()));
+        // A name that begins like another's.
+        assert_eq!(of(&["a", "ab"], "/ab/x"), Ok("ab /x".to_owned()));
+        assert!(of(&["a", "b"], next).is_err_and(|told| told.contains("they are a, b")));
+        assert!(of(&[], next).is_err());
+    }
+}

@@ -1,0 +1,118 @@
+//! Functions behind the front door whose runtime is a native program that attaches itself.
+
+use lambox::{Deployment, FrontDoor, FunctionBuilder, RuntimeListener};
+use lambox_tests::{Connection, FunctionBuilderExt as _, Transport, over, simulator, within};
+
+use crate::front_door::{Door, invocations, refusal};
+
+async fn waiting(functions: impl IntoIterator<Item = FunctionBuilder>) -> (Door, RuntimeListener) {
+    let mut door = FrontDoor::builder();
+    for function in functions {
+        let function = function.build().expect("it is well configured");
+        door = door.deploy(Deployment::new(function)).expect("it fits together");
+    }
+    let door = Door::of(door.build()).await;
+    let listener = door
+        .front
+        .listen_for_runtimes("127.0.0.1:0".parse().expect("an address"));
+    let listener = within(listener).await.expect("a port is free");
+    (door, listener)
+}
+
+fn external(name: &str) -> FunctionBuilder {
+    simulator().function(name).native_runtime().timeout_ms(60_000)
+}
+
+/// A native runtime that answers with what it was asked, each time on a connection of its own, as some clients do.
+async fn serve(listener: &RuntimeListener, prefix: &str, times: usize) {
+    for _ in 0..times {
+        let mut connection = Connection::open(listener.local_addr()).await;
+        let path = format!("{prefix}/2018-06-01/runtime/invocation");
+        let next = connection.call("GET", &format!("{path}/next"), &[], "").await;
+        assert_eq!(next.status, 200, "{next:?}");
+        let id = next.header("lambda-runtime-aws-request-id").to_owned();
+        let mut connection = Connection::open(listener.local_addr()).await;
+        let answer = connection
+            .call("POST", &format!("{path}/{id}/response"), &[], &next.body)
+            .await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invocation_waits_until_a_runtime_is_there_and_all_are_served_by_it() {
+    let (door, listener) = waiting([external("orders")]).await;
+    let invoke = async |event: &str| {
+        let reply = door.invoke("orders", &[], event).await;
+        assert_eq!((reply.status, reply.body.as_str()), (200, event), "{reply:?}");
+    };
+    // The first three come before it; one runtime serves them all, one after the other.
+    let runtime = async {
+        tokio::task::yield_now().await;
+        serve(&listener, "", 3).await;
+    };
+    tokio::join!(invoke("1"), invoke("2"), invoke("3"), runtime);
+    // With its name in the path, and after it has been away.
+    tokio::join!(invoke("4"), serve(&listener, "/orders", 1));
+    within(door.front.shutdown()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_functions_are_told_apart_by_their_names_in_the_path() {
+    let (door, listener) = waiting([external("one"), external("two"), over(Transport::Host, "echo")]).await;
+    let mut connection = Connection::open(listener.local_addr()).await;
+    let told = connection
+        .call("GET", "/2018-06-01/runtime/invocation/next", &[], "")
+        .await;
+    assert_eq!(told.status, 404);
+    assert!(told.body.contains("they are one, two"), "{}", told.body);
+    let invoke = async |name: &str, event: &str| {
+        let reply = door.invoke(name, &[], event).await;
+        assert_eq!((reply.status, reply.body.as_str()), (200, event), "{reply:?}");
+    };
+    tokio::join!(
+        invoke("one", "1"),
+        invoke("two", "2"),
+        invoke("probe", "3"),
+        serve(&listener, "/one", 1),
+        serve(&listener, "/two", 1),
+    );
+    within(door.front.shutdown()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_a_runtime_that_does_not_come_is_told_so() {
+    let (door, _listener) = waiting([external("orders").timeout_ms(50)]).await;
+    let reply = door.call("POST", &invocations("orders"), &[], "1").await;
+    let told = refusal(&reply);
+    assert!(told.starts_with("409 resourceconflictexception "), "{told}");
+    assert!(told.contains("No runtime has attached itself."), "{told}");
+    // Elsewhere than on the loopback, it is not listened.
+    let outside = door
+        .front
+        .listen_for_runtimes("192.0.2.1:0".parse().expect("an address"));
+    let refused = outside.await.expect_err("it is not of this machine");
+    assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_a_debugger_stops_has_all_the_time_there_is() {
+    let function = external("orders").timeout_ms(1).hold_deadlines();
+    let (door, listener) = waiting([function]).await;
+    let mut caller = door.connect().await;
+    caller.send("POST", &invocations("orders"), &[], "1").await;
+    // Longer than its timeout before a runtime is there, and once more in its hands.
+    let longer = std::time::Duration::from_millis(50);
+    tokio::time::sleep(longer).await;
+    let mut runtime = Connection::open(listener.local_addr()).await;
+    let path = "/2018-06-01/runtime/invocation";
+    let next = runtime.call("GET", &format!("{path}/next"), &[], "").await;
+    tokio::time::sleep(longer).await;
+    let id = next.header("lambda-runtime-aws-request-id").to_owned();
+    let deadline: u64 = next.header("lambda-runtime-deadline-ms").parse().expect("a number");
+    assert!(deadline > 18_000_000_000_000, "{deadline}");
+    let answer = runtime.call("POST", &format!("{path}/{id}/response"), &[], "2").await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let reply = caller.receive().await;
+    assert_eq!((reply.status, reply.body.as_str()), (200, "2"), "{reply:?}");
+}
