@@ -13,7 +13,7 @@ mod terminal;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::terminal::tell;
 
@@ -24,8 +24,21 @@ const LOG_VARIABLE: &str = "LAMBOX_LOG";
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true, after_help = exit_code::help())]
 struct CommandLine {
+    /// How Lambox writes what it says about itself, which the variable LAMBOX_LOG asks for: `debug` or `lambox=trace`
+    #[arg(long, value_name = "STYLE", value_enum, global = true, env = "LAMBOX_LOG_STYLE", default_value_t = LogStyle::Text)]
+    log_style: LogStyle,
+
     #[command(subcommand)]
     command: Command,
+}
+
+/// How lines about Lambox itself are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum LogStyle {
+    /// For people
+    Text,
+    /// An object a line
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -73,7 +86,7 @@ impl Error {
 pub(crate) fn run() -> Result<ExitCode, Error> {
     let matches = CommandLine::command().get_matches();
     let command_line = CommandLine::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    start_tracing()?;
+    start_tracing(command_line.log_style)?;
     let code = match command_line.command {
         Command::Invoke(arguments) => {
             let of_it = matches.subcommand_matches("invoke").unwrap_or(&matches);
@@ -91,7 +104,7 @@ pub(crate) fn run() -> Result<ExitCode, Error> {
 }
 
 /// Only where it is asked for: setting it up would take a good part of the time that a short invocation takes.
-fn start_tracing() -> Result<(), Error> {
+fn start_tracing(style: LogStyle) -> Result<(), Error> {
     let Some(filter) = std::env::var_os(LOG_VARIABLE).filter(|filter| !filter.is_empty()) else {
         return Ok(());
     };
@@ -99,10 +112,13 @@ fn start_tracing() -> Result<(), Error> {
         .to_string_lossy()
         .parse::<tracing_subscriber::EnvFilter>()
         .map_err(Error::LogFilter)?;
-    tracing_subscriber::fmt()
+    let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    match style {
+        LogStyle::Text => subscriber.init(),
+        LogStyle::Json => subscriber.json().flatten_event(true).init(),
+    }
     Ok(())
 }
 

@@ -158,6 +158,7 @@ impl Directory {
             versions.insert(version, (id, function));
         }
         let name = deployment.function_name().to_owned();
+        tracing::info!(function = %name, versions = versions.len(), "a function is deployed");
         let mut functions = self.functions.write();
         let id = functions
             .get(&name)

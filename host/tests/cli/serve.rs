@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
 
-use crate::harness::{GUESTS, HANDLER, LIMIT, SDK, lambox, project, root};
+use crate::harness::{GUESTS, HANDLER, LIMIT, SDK, lambox, project, root, run};
 
 /// `lambox serve` on a free port.
 struct Server {
@@ -26,6 +26,10 @@ impl Server {
     }
 
     fn start_in(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(folder, arguments, &[])
+    }
+
+    fn start_with(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         use std::io::{BufRead as _, BufReader};
 
         let mut child = Command::new(env!("CARGO_BIN_EXE_lambox"))
@@ -35,6 +39,7 @@ impl Server {
             .env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"))
             .env_remove("LAMBOX_LOG")
             .env_remove("LAMBOX_CONFIG")
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -520,6 +525,39 @@ fn a_function_of_a_running_server_is_invoked_by_its_name() {
     );
     let https = lambox(&["invoke", "hello-sdk", "--endpoint-url", "https://example.com"]);
     assert_eq!(https.status, Some(2), "{}", https.all());
+}
+
+#[test]
+fn what_lambox_says_about_itself_is_an_object_a_line_where_that_is_asked_for() {
+    let ended = run(
+        &["serve", "--log-style", "json", "--port", "0", "--address", "192.0.2.1"],
+        b"",
+        |command| {
+            command.env("LAMBOX_LOG", "debug");
+        },
+    );
+    // It ended before there was anything to say but that.
+    assert_eq!(
+        (ended.status, ended.stderr.lines().count()),
+        (Some(2), 1),
+        "{}",
+        ended.stderr
+    );
+    let server = Server::start_with(
+        &root(),
+        &["--log-style", "json", "--quiet"],
+        &[("LAMBOX_LOG", "lambox=debug")],
+    );
+    server.invoke("hello");
+    for said in ["a function is deployed", "an environment is made"] {
+        let line = server.wait_for(said);
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
+        assert_eq!(line["message"], said);
+        assert_eq!(line["function"], "hello");
+        assert!(line["timestamp"].is_string() && line["level"].is_string(), "{line}");
+    }
+    server.interrupt();
+    assert_eq!(server.status(), Some(0));
 }
 
 #[test]

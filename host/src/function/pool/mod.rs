@@ -236,7 +236,10 @@ impl State {
 
     /// A new environment, for an invocation.
     fn made(&mut self, pool: &Arc<Inner>, id: EnvironmentId, version: VersionId) -> Held {
-        let environment = self.versions[&version].on_demand.environment();
+        let function = &self.versions[&version].on_demand;
+        let config = function.config();
+        tracing::debug!(environment = ?id, function = %config.function_name, version = %config.function_version, "an environment is made");
+        let environment = function.environment();
         self.environments.insert(id, Arc::new(environment));
         self.held(pool, id, version)
     }
@@ -270,7 +273,10 @@ impl Inner {
         while let Some(effect) = state.rules.poll_effect() {
             work.push(match effect {
                 Effect::Provision { environment, version } => {
-                    let made = Arc::new(state.versions[&version].provisioned.environment());
+                    let function = &state.versions[&version].provisioned;
+                    let config = function.config();
+                    tracing::debug!(?environment, function = %config.function_name, version = %config.function_version, "an environment is provisioned");
+                    let made = Arc::new(function.environment());
                     state.environments.insert(environment, Arc::clone(&made));
                     Work::Provision(environment, made)
                 }
@@ -326,6 +332,7 @@ impl Inner {
 
     /// An environment is gone.
     fn ended(self: &Arc<Self>, id: EnvironmentId) {
+        tracing::debug!(environment = ?id, "an environment is gone");
         let gone = self.turn(|state, now| {
             state.rules.ended(now, id);
             state.environments.remove(&id)
