@@ -77,6 +77,16 @@ pub(super) struct FunctionArguments {
     system_log_level: Option<SystemLogLevelArgument>,
 }
 
+/// An argument as it is written on the command line.
+pub(super) fn option(argument: &str) -> String {
+    match argument {
+        "extensions" => "--extension".to_owned(),
+        "layers" => "--layer".to_owned(),
+        "dirs" => "--dir".to_owned(),
+        _ => format!("--{}", argument.replace('_', "-")),
+    }
+}
+
 /// What a function is: the arguments with all that they leave open decided.
 #[derive(Clone, Debug)]
 pub(super) struct FunctionPlan {

@@ -17,7 +17,7 @@ use lambox::{
 
 use self::server::{Call, ServerArguments, ServerError};
 use super::exit_code;
-use super::function::{FunctionArguments, FunctionError, FunctionPlan};
+use super::function::{FunctionArguments, FunctionError, FunctionPlan, option};
 use super::payload::{Payload, PayloadError};
 use super::terminal::{self, StderrLog};
 
@@ -228,12 +228,7 @@ fn given(matches: &ArgMatches, ids: &[&str]) -> Option<String> {
     let id = ids
         .iter()
         .find(|id| matches.value_source(id) == Some(ValueSource::CommandLine))?;
-    Some(match *id {
-        "extensions" => "--extension".to_owned(),
-        "layers" => "--layer".to_owned(),
-        "dirs" => "--dir".to_owned(),
-        id => format!("--{}", id.replace('_', "-")),
-    })
+    Some(option(id))
 }
 
 /// Invokes a function of a running server.

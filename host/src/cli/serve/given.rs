@@ -4,6 +4,8 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 use lambox::Overrides;
 
+use crate::cli::function::option;
+
 /// Options that are settings of a configuration too: their name as an argument, and that of the setting.
 const SETTINGS: [(&str, &str); 13] = [
     ("memory_size", "memory_size"),
@@ -52,12 +54,6 @@ pub(in crate::cli) struct Given {
 impl Given {
     pub(in crate::cli) fn of(matches: &ArgMatches) -> Self {
         let is_given = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-        let option = |id: &str| match id {
-            "extensions" => "--extension".to_owned(),
-            "layers" => "--layer".to_owned(),
-            "dirs" => "--dir".to_owned(),
-            _ => format!("--{}", id.replace('_', "-")),
-        };
         let settings = SETTINGS
             .iter()
             .filter(|(id, _)| is_given(id))
