@@ -17,6 +17,7 @@ mod network;
 mod queue;
 mod sandbox;
 mod simulator;
+mod traces;
 mod transport;
 
 pub use configuration::{
@@ -57,3 +58,4 @@ pub use queue::{
     StorageError,
 };
 pub use simulator::{LoadError, Simulator, SimulatorBuilder};
+pub use traces::{MAX_QUEUED_SPANS, OtlpEndpoint, OtlpEndpointError, Traces, TracesError};

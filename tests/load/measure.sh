@@ -11,7 +11,8 @@ root=$(cd "$here/../.." && pwd)
 lambox=$root/target/release/lambox
 work=$(mktemp -d)
 server=
-trap 'test -z "$server" || kill "$server" 2>/dev/null || true; rm -rf "$work"' EXIT INT TERM
+collector=
+trap 'for process in $server $collector; do kill "$process" 2>/dev/null || true; done; rm -rf "$work"' EXIT INT TERM
 
 # serve ARGUMENT...: starts a server, and sets $url, $port and $name.
 serve() {
@@ -54,6 +55,17 @@ before=$(memory)
 load 30 16 "$url$path/$name/invocations"
 echo "  memory: $before before, $(memory) after"
 stop
+
+echo "the same with metrics, and with traces to a collector of OpenTelemetry's that takes them"
+python3 "$here/collector.py" > "$work/collector" &
+collector=$!
+until test -s "$work/collector"; do sleep 0.05; done
+serve "$root/examples/hello-handler/hello-handler.wasm" --metrics --otlp-endpoint "$(cat "$work/collector")"
+load 10 16 "$url$path/$name/invocations"
+echo "  memory: $(memory)"
+stop
+kill "$collector"
+collector=
 
 echo "each in a new environment, 16 connections"
 serve "$root/examples/hello-handler/hello-handler.wasm" --idle-lifetime 0s --unlimited-scaling

@@ -67,7 +67,7 @@ pub struct Config {
     ///
     /// Source: observed, the service's own emulator (`extensions/extensions.go`).
     pub extensions_disabled: bool,
-    /// The name of the log stream, which telemetry calls `instanceId`.
+    /// The name of the environment's log stream, which telemetry calls `instanceId`.
     pub log_stream: Arc<str>,
     /// The runtime's version, such as `python:3.12.v43`.
     pub runtime_version: Arc<str>,

@@ -174,7 +174,7 @@ impl Driver {
             arguments: self.plan.arguments(program),
             directory: directory(program),
             variables: self.plan.variables(program),
-            own_variables: &self.shared.variables(RUNTIME_API_ADDRESS),
+            own_variables: &self.shared.variables(program, RUNTIME_API_ADDRESS),
             concurrency: self.plan.concurrency(),
         };
         let guest = sandbox::run(&self.engine, component.prepared(), &launch);
@@ -215,7 +215,7 @@ impl Driver {
         let output = || Output::new(program, Arc::clone(&self.shared));
         let api = listener.local_addr();
         let mut variables = self.plan.variables(program).to_vec();
-        variables.extend(self.shared.variables(api));
+        variables.extend(self.shared.variables(program, api));
         let launch = native::Launch {
             program: native,
             variables: &variables,

@@ -3,6 +3,7 @@
 mod driver;
 mod in_flight;
 mod invocation;
+mod log_stream;
 mod processes;
 mod response_stream;
 mod secrets;
@@ -460,26 +461,25 @@ impl ExecutionEnvironment {
     /// The environment variables that a native runtime is to be started with, where `address` is what
     /// [`listen`](Self::listen) gave.
     pub fn runtime_variables(&self, address: SocketAddr) -> Vec<(String, String)> {
-        self.at(&self.plan.runtime.variables, address)
+        self.at(Program::Runtime, address)
     }
 
     /// The environment variables that the native extension of this name is to be started with, where `address` is what
     /// [`listen`](Self::listen) gave; nothing if the function has no such extension.
     pub fn extension_variables(&self, name: &str, address: SocketAddr) -> Vec<(String, String)> {
         let index = self.shared.config.extensions.iter().position(|known| **known == *name);
-        let extension = index.and_then(|index| self.plan.extensions.get(index));
-        extension.map_or_else(Vec::new, |extension| self.at(&extension.variables, address))
+        index.map_or_else(Vec::new, |index| self.at(Program::Extension(index), address))
     }
 
-    /// Variables with the APIs at another address.
-    fn at(&self, variables: &[(String, String)], address: SocketAddr) -> Vec<(String, String)> {
-        let mut variables = variables.to_vec();
+    /// The variables of a program with the APIs at another address.
+    fn at(&self, program: Program, address: SocketAddr) -> Vec<(String, String)> {
+        let mut variables = self.plan.variables(program).to_vec();
         for (name, value) in &mut variables {
             if name == "AWS_LAMBDA_RUNTIME_API" {
                 *value = address.to_string();
             }
         }
-        variables.extend(self.shared.variables(address));
+        variables.extend(self.shared.variables(program, address));
         variables
     }
 

@@ -19,12 +19,13 @@ use uuid::Uuid;
 use super::Plan;
 use super::in_flight::InFlight;
 use super::invocation::{InvokeError, Progress, Watcher};
+use super::log_stream;
 use super::processes::{Admission, Caller, Natives, Processes};
 use super::secrets::Secrets;
 use super::tasks::Bell;
 use crate::clock::{Clock, Sleep};
 use crate::engine::MemoryBudget;
-use crate::log::{Journal, LogEntry, LogSource, Sink};
+use crate::log::{Journal, LogEntry, LogSink, LogSource, Sink};
 use crate::transport::{Api, IssuedCredentials, Metadata, NoCredentials};
 
 /// How many invocations can wait for an environment.
@@ -93,7 +94,7 @@ pub(super) struct State {
     queue: VecDeque<(Invocation, Arc<Progress>)>,
     in_flight: InFlight,
     journal: Journal,
-    sink: Option<Sink>,
+    sink: Option<Arc<dyn LogSink>>,
     observers: Vec<Waker>,
     telemetry: Telemetry,
     pub(super) ended: bool,
@@ -148,7 +149,10 @@ struct PendingCall {
 
 impl Shared {
     pub(super) fn new(plan: &Plan, clock: Arc<dyn Clock>, budget: Arc<MemoryBudget>, secrets: Secrets) -> Arc<Self> {
-        let config = plan.config.clone();
+        let config = Config {
+            log_stream: log_stream::name(&plan.config.function_version, clock.now()),
+            ..plan.config.clone()
+        };
         let state = State {
             core: Lifecycle::new(config.clone()),
             processes: Processes::default(),
@@ -157,7 +161,7 @@ impl Shared {
             queue: VecDeque::new(),
             in_flight: InFlight::default(),
             journal: Journal::default(),
-            sink: plan.sink.clone(),
+            sink: plan.sink.as_ref().map(Sink::of_environment),
             observers: Vec::new(),
             telemetry: Telemetry::default(),
             ended: false,
@@ -183,10 +187,22 @@ impl Shared {
         })
     }
 
-    /// The variables that this environment's programs have beside those of every environment of the function, where its
-    /// APIs are at this address.
-    pub(super) fn variables(&self, address: SocketAddr) -> Vec<(String, String)> {
-        self.secrets.variables(address)
+    /// The variables that this environment's program has beside those that it has in every environment of the function,
+    /// where the APIs are at this address.
+    pub(super) fn variables(&self, program: Program, address: SocketAddr) -> Vec<(String, String)> {
+        let mut variables = self.secrets.variables(address);
+        match (program, self.config.initialization_type) {
+            // In a snapshot it would be that of another environment.
+            (Program::Extension(_), _) | (Program::Runtime, InitType::SnapStart) => {}
+            (
+                Program::Runtime,
+                InitType::OnDemand | InitType::ProvisionedConcurrency | InitType::LambdaManagedInstances { .. },
+            ) => variables.push((
+                "AWS_LAMBDA_LOG_STREAM_NAME".to_owned(),
+                self.config.log_stream.to_string(),
+            )),
+        }
+        variables
     }
 
     /// Hands an input to the rules.
@@ -606,7 +622,7 @@ impl Shared {
     /// Hands an entry to those who read along.
     fn hand_out(&self, state: &mut State, entry: &LogEntry) {
         if let Some(sink) = &state.sink {
-            sink.0.write(entry, &self.config);
+            sink.write(entry, &self.config);
         }
         self.tell(state, entry);
     }

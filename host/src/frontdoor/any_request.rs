@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use super::name::FunctionReference;
 use super::url::UrlResponse;
 use super::{Ends, FrontDoor, trace};
+use crate::traces::Context;
 
 /// Segments of the paths that there are, and others.
 fn segment() -> impl Strategy<Value = String> {
@@ -132,9 +133,14 @@ proptest! {
     #[test]
     fn a_trace_can_be_a_headers_value(given in prop::collection::vec(any::<u8>(), 0..80), now in any::<u64>()) {
         let given = HeaderValue::from_bytes(&given).ok();
-        let text = trace::header(given.as_ref(), "hello", now);
+        let given = given.as_ref().and_then(|given| given.to_str().ok()).unwrap_or_default();
+        let text = trace::Given::of(given).completed("hello", now);
         prop_assert!(HeaderValue::from_str(&text).is_ok());
         prop_assert!(text.starts_with("Root="), "{text}");
+        if let Some(context) = Context::of_xray(given) {
+            prop_assert_eq!(context.root().len(), 35);
+        }
+        let _ = Context::of_traceparent(given);
     }
 }
 

@@ -22,6 +22,7 @@ use crate::function::pool::{Code, EnvironmentPool, Held};
 use crate::log::Sink;
 use crate::metrics::{FunctionMetrics, Measuring, Metrics, QueueNumbers};
 use crate::queue::AsyncConfig;
+use crate::traces::{Phases, Traces};
 
 /// How often a function is looked up anew where it is replaced in the moment in which it is invoked.
 const MAX_LOOKUPS: usize = 16;
@@ -40,6 +41,7 @@ pub(super) struct Directory {
     pool: EnvironmentPool,
     defaults: Defaults,
     metrics: Option<Arc<Metrics>>,
+    traces: Option<Traces>,
 }
 
 /// A function that is there.
@@ -106,12 +108,18 @@ impl From<InvokeError> for Refusal {
 }
 
 impl Directory {
-    pub(super) fn new(account: Account, defaults: Defaults, metrics: Option<Arc<Metrics>>) -> Self {
+    pub(super) fn new(
+        account: Account,
+        defaults: Defaults,
+        metrics: Option<Arc<Metrics>>,
+        traces: Option<Traces>,
+    ) -> Self {
         Self {
             functions: RwLock::default(),
             pool: EnvironmentPool::new(account),
             defaults,
             metrics,
+            traces,
         }
     }
 
@@ -132,9 +140,17 @@ impl Directory {
             if let Some(metrics) = &metrics {
                 let function_metrics = Arc::clone(metrics);
                 function = function.read_by(|next| {
-                    Sink(Arc::new(Measuring {
+                    Sink::Shared(Arc::new(Measuring {
                         function: function_metrics,
-                        next,
+                        next: next.as_ref().map(Sink::of_environment),
+                    }))
+                });
+            }
+            if let Some(traces) = self.traces.clone() {
+                function = function.read_by(|next| {
+                    Sink::Each(Arc::new(move || {
+                        let next = next.as_ref().map(Sink::of_environment);
+                        Arc::new(Phases::new(traces.clone(), next))
                     }))
                 });
             }

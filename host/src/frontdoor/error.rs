@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::reply::{JSON, Reply};
 
 /// The header by which SDKs know an exception.
-const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+pub(super) const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 
 /// The exceptions that can occur here.
 ///

@@ -10,12 +10,13 @@ use super::directory::{Refusal, Version};
 use super::error::{ApiError, Exception};
 use super::reply::{JSON, Reply};
 use super::request::{self, InvocationType, Parameters};
-use super::{Called, FrontDoor, trace};
+use super::trace::Trigger;
+use super::{Called, FrontDoor};
 use crate::environment::{InvokeRequest, MAX_PAYLOAD_BYTES};
 use crate::transport::http::RequestBody;
 
 pub(super) const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
-const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
+pub(super) const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
 const LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
 pub(super) const TRACE_ID: HeaderName = HeaderName::from_static("x-amzn-trace-id");
 
@@ -93,7 +94,7 @@ impl FrontDoor {
         parameters: Parameters,
         called: Called<'_>,
     ) -> Result<Reply, ApiError> {
-        let (request, trace) = self.invocation(version, event, parameters, called);
+        let (request, trace) = self.invocation(version, event, parameters, Trigger::Asynchronous, called);
         self.inner.events.enqueue(version, request).await?;
         let mut reply = Reply::whole(StatusCode::ACCEPTED, Bytes::new());
         reply.headers_mut().extend([(TRACE_ID, trace)]);
@@ -108,7 +109,7 @@ impl FrontDoor {
         called: Called<'_>,
     ) -> Result<Reply, ApiError> {
         let wants_log = parameters.log_tail;
-        let (request, trace) = self.invocation(version, event, parameters, called);
+        let (request, trace) = self.invocation(version, event, parameters, Trigger::Synchronous, called);
         let mut pending = self.inner.functions.invoke(version, request).await?;
         let (outcome, log) = if wants_log {
             // The report is the log's end, so that the invocation has to be over.
@@ -135,10 +136,10 @@ impl FrontDoor {
         version: &Version,
         event: Bytes,
         parameters: Parameters,
+        trigger: Trigger,
         called: Called<'_>,
     ) -> (InvokeRequest, HeaderValue) {
-        let name = &version.function.config().function_name;
-        let trace = trace::header(called.head.headers.get(TRACE_ID), name, self.now_seconds());
+        let trace = self.trace(called, version, trigger);
         let mut request = InvokeRequest::new(event)
             .request_id(called.request_id)
             .trace_id(trace.clone())

@@ -55,11 +55,13 @@ pub use self::listener::FrontDoorListener;
 use self::name::FunctionReference;
 use self::reply::{Reply, ReplyBody};
 use self::route::Route;
+use self::trace::SpanSlot;
 pub use self::url::{Cors, FunctionUrl, InvokeMode};
 use crate::clock::{Clock, RealClock};
 use crate::function::Function;
 use crate::metrics::{self, Metrics};
 use crate::queue::{AsyncConfig, QueueStartError};
+use crate::traces::Traces;
 use crate::transport::http::RequestBody;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
@@ -77,6 +79,7 @@ pub struct FrontDoor {
 struct Inner {
     functions: Arc<Directory>,
     events: Events,
+    traces: Option<Traces>,
     clock: RealClock,
 }
 
@@ -93,6 +96,7 @@ struct Called<'a> {
     head: &'a Parts,
     request_id: RequestId,
     ends: Ends,
+    span: &'a SpanSlot,
 }
 
 /// Gathers what a front door opens on.
@@ -103,6 +107,7 @@ pub struct FrontDoorBuilder {
     defaults: Defaults,
     events: EventSettings,
     has_metrics: bool,
+    traces: Option<Traces>,
 }
 
 impl FrontDoorBuilder {
@@ -207,6 +212,13 @@ impl FrontDoorBuilder {
         self
     }
 
+    /// Sends traces of invocations, with their phases, to a collector. Without it there are none.
+    #[must_use]
+    pub fn traces(mut self, traces: Traces) -> Self {
+        self.traces = Some(traces);
+        self
+    }
+
     /// Makes the front door.
     pub fn build(self) -> FrontDoor {
         let room = self.deployments.values();
@@ -216,7 +228,12 @@ impl FrontDoorBuilder {
             ..self.account
         };
         let metrics = self.has_metrics.then(|| Arc::new(Metrics::new()));
-        let functions = Arc::new(Directory::new(account, self.defaults, metrics.clone()));
+        let functions = Arc::new(Directory::new(
+            account,
+            self.defaults,
+            metrics.clone(),
+            self.traces.clone(),
+        ));
         for deployment in self.deployments.into_values() {
             // It was checked when it was added.
             let deployed = functions.deploy(deployment);
@@ -226,6 +243,7 @@ impl FrontDoorBuilder {
             inner: Arc::new(Inner {
                 events: Events::new(Arc::clone(&functions), self.events, metrics),
                 functions,
+                traces: self.traces,
                 clock: RealClock::new(),
             }),
         }
@@ -241,6 +259,7 @@ impl FrontDoor {
             defaults: Defaults::default(),
             events: EventSettings::default(),
             has_metrics: false,
+            traces: None,
         }
     }
 
@@ -266,6 +285,9 @@ impl FrontDoor {
     pub async fn shutdown(&self) {
         self.inner.events.shutdown().await;
         self.inner.functions.shutdown().await;
+        if let Some(traces) = &self.inner.traces {
+            traces.shutdown().await;
+        }
     }
 
     /// Starts the queue of events, with those that are left in the data folder from the last time, and begins to initialise
@@ -314,17 +336,21 @@ impl FrontDoor {
         let (head, body) = request.into_parts();
         let body = pin!(body);
         let mut body = RequestBody::new(&head.headers, body);
+        let request_id = RequestId::from_uuid(Uuid::new_v4());
+        let span = SpanSlot::default();
         let called = Called {
             head: &head,
-            request_id: RequestId::from_uuid(Uuid::new_v4()),
+            request_id,
             ends,
+            span: &span,
         };
-        let mut reply = match self.dispatch(called, &mut body).await {
+        let reply = match self.dispatch(called, &mut body).await {
             Ok(reply) => reply,
             Err(error) => error.reply(),
         };
+        let mut reply = trace::end(span, reply);
         let headers = reply.headers_mut();
-        headers.insert(REQUEST_ID, id_value(called.request_id));
+        headers.insert(REQUEST_ID, id_value(request_id));
         if !body.drain().await {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

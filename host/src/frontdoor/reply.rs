@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
@@ -33,7 +33,22 @@ impl Reply {
         Self(response)
     }
 
-    #[cfg(test)]
+    /// It, with something that is dropped when its body has been sent, or is not sent any more.
+    pub(super) fn holding(self, held: impl Send + 'static) -> Self {
+        Self(self.0.map(|body| match body {
+            // There is nothing more to be waited for.
+            ReplyBody::Whole(body) => ReplyBody::Whole(body),
+            ReplyBody::Streamed(body) => ReplyBody::Streamed(Box::pin(body.map(move |piece| {
+                let _ = &held;
+                piece
+            }))),
+        }))
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        self.0.status()
+    }
+
     pub(super) fn headers(&self) -> &HeaderMap {
         self.0.headers()
     }

@@ -11,6 +11,7 @@ use super::error::ApiError;
 use super::invoke::{TRACE_ID, check_restored, check_tenant, collect, executed};
 use super::reply::{JSON, Reply};
 use super::request::{self, Parameters};
+use super::trace::Trigger;
 use super::{Called, FrontDoor, event_stream};
 use crate::environment::ResponseStream;
 use crate::transport::http::RequestBody;
@@ -37,7 +38,7 @@ impl FrontDoor {
         check_tenant(&parameters, &version)?;
         let event = request::event(collect(body).await?)?;
         let wants_log = parameters.log_tail;
-        let (request, trace) = self.invocation(&version, event, parameters, called);
+        let (request, trace) = self.invocation(&version, event, parameters, Trigger::Synchronous, called);
         let functions = &self.inner.functions;
         let mut response = functions.invoke_with_response_stream(&version, request).await?;
         let head = response.head().await.map_err(Refusal::from)?;

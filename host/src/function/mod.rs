@@ -15,7 +15,6 @@ use std::sync::Arc;
 use lambox_lifecycle::{
     ApplicationLogLevel, Config, InitType, LogFormat, Logging, StreamRate, SystemLogLevel, Timestamp, limits,
 };
-use uuid::Uuid;
 
 pub use self::ephemeral_storage_size::{EphemeralStorageSize, EphemeralStorageSizeError};
 pub use self::max_concurrency::{MaxConcurrency, MaxConcurrencyError};
@@ -522,7 +521,7 @@ impl FunctionBuilder {
     /// Hands every entry of the log to `sink` as it is written.
     #[must_use]
     pub fn log_sink(mut self, sink: Arc<dyn LogSink>) -> Self {
-        self.sink = Some(Sink(sink));
+        self.sink = Some(Sink::Shared(sink));
         self
     }
 
@@ -606,7 +605,7 @@ impl FunctionBuilder {
                 self.region, self.account_id, self.name
             )
             .into(),
-            log_stream: log_stream(&self.version),
+            log_stream: "".into(),
             function_name: self.name.into(),
             function_version: self.version.into(),
             handler: self.handler.into(),
@@ -669,16 +668,6 @@ impl FunctionBuilder {
             ephemeral_storage_size: self.ephemeral_storage_size,
         })
     }
-}
-
-/// A new log stream, as the service names one.
-///
-/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-view.html>.
-fn log_stream(version: &str) -> Arc<str> {
-    let date = jiff::Timestamp::now()
-        .to_zoned(jiff::tz::TimeZone::UTC)
-        .strftime("%Y/%m/%d");
-    format!("{date}/[{version}]{}", Uuid::new_v4().simple()).into()
 }
 
 /// A file below `/opt` that disables extensions.
@@ -776,7 +765,7 @@ impl Function {
         ExecutionEnvironment::start(self.simulator.engine(), &self.plan, Arc::new(RealClock::new()))
     }
 
-    /// The configuration by which the rules work.
+    /// The configuration by which the rules work. It has no log stream: each environment has one of its own.
     pub fn config(&self) -> &Config {
         &self.plan.config
     }
@@ -785,7 +774,6 @@ impl Function {
     fn with(&self, change: impl FnOnce(&mut Config)) -> Self {
         let mut plan = Plan::clone(&self.plan);
         change(&mut plan.config);
-        plan.config.log_stream = log_stream(&plan.config.function_version);
         plan.runtime.variables =
             variables::of_runtime(&plan.config, &self.region, &plan.credentials, &self.own_variables);
         let of_extensions = variables::of_extension(&plan.runtime.variables);

@@ -42,11 +42,10 @@ const RESERVED: [&str; 24] = [
 ];
 
 /// What only the runtime gets.
-const RUNTIME_ONLY: [&str; 11] = [
+const RUNTIME_ONLY: [&str; 10] = [
     "AWS_EXECUTION_ENV",
     "AWS_LAMBDA_MAX_CONCURRENCY",
     "AWS_LAMBDA_LOG_GROUP_NAME",
-    "AWS_LAMBDA_LOG_STREAM_NAME",
     "AWS_XRAY_CONTEXT_MISSING",
     "AWS_XRAY_DAEMON_ADDRESS",
     "LAMBDA_RUNTIME_DIR",
@@ -59,12 +58,11 @@ const RUNTIME_ONLY: [&str; 11] = [
 /// What a function with SnapStart does not get.
 ///
 /// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html>.
-const NOT_IN_SNAPSHOT: [&str; 5] = [
+const NOT_IN_SNAPSHOT: [&str; 4] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "AWS_LAMBDA_LOG_GROUP_NAME",
-    "AWS_LAMBDA_LOG_STREAM_NAME",
 ];
 
 /// What is wrong with a variable of the function's own.
@@ -85,7 +83,7 @@ pub(crate) fn check(name: &str) -> Result<(), &'static str> {
 /// The runtime's variables: the platform's, with the function's own over those that may be set.
 ///
 /// A snapshot is to hold nothing that differs from environment to environment: with SnapStart there are no credentials and no
-/// log stream among them.
+/// log group among them. The log stream is each environment's own, and not among them either.
 ///
 /// `AWS_EXECUTION_ENV` is not among them, as in a runtime of one's own on the service.
 pub(super) fn of_runtime(
@@ -97,7 +95,7 @@ pub(super) fn of_runtime(
     let api = RUNTIME_API_ADDRESS.to_string();
     let memory = config.memory_size_mb.to_string();
     let group = format!("/aws/lambda/{}", config.function_name);
-    let platform: [(&str, &str); 23] = [
+    let platform: [(&str, &str); 22] = [
         ("AWS_ACCESS_KEY_ID", &credentials.access_key_id),
         ("AWS_DEFAULT_REGION", region),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &memory),
@@ -105,7 +103,6 @@ pub(super) fn of_runtime(
         ("AWS_LAMBDA_FUNCTION_VERSION", &config.function_version),
         ("AWS_LAMBDA_INITIALIZATION_TYPE", config.initialization_type.as_str()),
         ("AWS_LAMBDA_LOG_GROUP_NAME", &group),
-        ("AWS_LAMBDA_LOG_STREAM_NAME", &config.log_stream),
         ("AWS_LAMBDA_RUNTIME_API", &api),
         ("AWS_REGION", region),
         ("AWS_SECRET_ACCESS_KEY", &credentials.secret_access_key),

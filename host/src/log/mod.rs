@@ -108,9 +108,24 @@ pub trait LogSink: Send + Sync {
     fn write(&self, entry: &LogEntry, config: &Config);
 }
 
-/// A sink that is there.
+/// Who reads the logs of a function's environments.
 #[derive(Clone)]
-pub(crate) struct Sink(pub(crate) Arc<dyn LogSink>);
+pub(crate) enum Sink {
+    /// One reads them all.
+    Shared(Arc<dyn LogSink>),
+    /// Each has a reader of its own, which this makes.
+    Each(Arc<dyn Fn() -> Arc<dyn LogSink> + Send + Sync>),
+}
+
+impl Sink {
+    /// The reader of an environment that is about to be made.
+    pub(crate) fn of_environment(&self) -> Arc<dyn LogSink> {
+        match self {
+            Self::Shared(sink) => Arc::clone(sink),
+            Self::Each(make) => make(),
+        }
+    }
+}
 
 impl fmt::Debug for Sink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -20,7 +20,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::log::{LogEntry, LogSink, LogSource, Sink};
+use crate::log::{LogEntry, LogSink, LogSource};
 
 /// The content type of what is read.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -336,7 +336,7 @@ const fn kind(cause: &FailureCause) -> &'static str {
 /// A log's reader that measures, and the one that there was before.
 pub(crate) struct Measuring {
     pub(crate) function: Arc<FunctionMetrics>,
-    pub(crate) next: Option<Sink>,
+    pub(crate) next: Option<Arc<dyn LogSink>>,
 }
 
 impl LogSink for Measuring {
@@ -344,7 +344,7 @@ impl LogSink for Measuring {
         if let LogSource::Platform(event) = &entry.source {
             self.function.told(event);
         }
-        if let Some(Sink(next)) = &self.next {
+        if let Some(next) = &self.next {
             next.write(entry, config);
         }
     }

@@ -39,6 +39,7 @@ impl Server {
             .env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"))
             .env_remove("LAMBOX_LOG")
             .env_remove("LAMBOX_CONFIG")
+            .env_remove("LAMBOX_OTLP_ENDPOINT")
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -606,4 +607,28 @@ fn a_function_whose_runtime_is_started_elsewhere_is_served_by_it() {
             "{line}"
         );
     }
+}
+
+#[test]
+fn traces_go_to_the_collector_that_is_named_by_an_option_or_a_variable() {
+    let collector = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let endpoint = format!("http://{}/otlp", collector.local_addr().expect("it has one"));
+    for (arguments, variables) in [
+        (&["--otlp-endpoint", &endpoint, "--quiet"][..], &[][..]),
+        (&["--quiet"], &[("LAMBOX_OTLP_ENDPOINT", endpoint.as_str())]),
+    ] {
+        let server = Server::start_with(&root(), arguments, variables);
+        let answer = server.request("POST", INVOKE_HELLO, r#"{"name":"Ada"}"#);
+        assert!(answer.contains("\r\nX-Amzn-Trace-Id: Root=1-"), "{answer}");
+        assert!(answer.contains(";Sampled=1;"), "{answer}");
+        let (mut sent, _) = collector.accept().expect("it connects");
+        sent.set_read_timeout(Some(LIMIT)).expect("a timeout can be set");
+        let mut head = [0; 32];
+        sent.read_exact(&mut head).expect("it sends");
+        assert!(head.starts_with(b"POST /otlp/v1/traces HTTP/1.1\r\n"), "{head:?}");
+    }
+    let refused = lambox(&["serve", "--otlp-endpoint", "https://127.0.0.1:4318"]);
+    assert_eq!(refused.status, Some(2), "{}", refused.stderr);
+    let told = "Lambox speaks no TLS to collectors; write it as in `http://127.0.0.1:4318`";
+    assert!(refused.stderr.contains(told), "{}", refused.stderr);
 }

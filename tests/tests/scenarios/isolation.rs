@@ -32,6 +32,25 @@ fn said(result: &InvokeResult) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_environment_has_a_log_stream_of_its_own() {
+    let function = over(Transport::Host, "env").build().expect("it is well configured");
+    let mut streams = Vec::new();
+    for environment in [function.environment(), function.environment()] {
+        let stream = environment.config().log_stream.to_string();
+        for _ in 0..2 {
+            let told: Value = within(environment.invoke("{}"))
+                .await
+                .expect("it is invoked")
+                .json()
+                .expect("JSON");
+            assert_eq!(told["vars"]["AWS_LAMBDA_LOG_STREAM_NAME"], *stream);
+        }
+        streams.push(stream);
+    }
+    assert_ne!(streams[0], streams[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_runtime_has_the_variables_and_arguments_of_the_service_and_none_of_the_hosts() {
     let told = same_over_all(|transport| async move {
         let mut stage = over(transport, "env")

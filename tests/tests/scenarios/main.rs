@@ -30,3 +30,4 @@ mod sdks;
 mod streaming;
 mod telemetry;
 mod timeouts;
+mod traces;

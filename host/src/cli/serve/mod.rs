@@ -15,8 +15,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use lambox::{
     AsyncConfig, BuildError, Cors, DeploymentError, Destination, EngineError, FrontDoor, FunctionUrl, InvokeMode,
-    LogSink, MaximumEventAge, MaximumRetryAttempts, QueueBounds, QueueStartError, RuntimeListener, Simulator,
-    UnusableConfiguration,
+    LogSink, MaximumEventAge, MaximumRetryAttempts, OtlpEndpoint, QueueBounds, QueueStartError, RuntimeListener,
+    Simulator, Traces, TracesError, UnusableConfiguration,
 };
 
 pub(super) use self::given::Given;
@@ -93,6 +93,11 @@ pub(super) struct Arguments {
     /// Count and measure what functions do, for Prometheus to read at `/metrics`
     #[arg(long)]
     metrics: bool,
+
+    /// Send traces of invocations, with their phases, to a collector of OpenTelemetry's by OTLP over HTTP, as to
+    /// `http://127.0.0.1:4318`
+    #[arg(long, value_name = "URL", env = "LAMBOX_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<OtlpEndpoint>,
 
     #[command(flatten)]
     native: NativeArguments,
@@ -211,6 +216,7 @@ fn examples() -> String {
   lambox serve hello.wasm orders.wasm            two functions, `hello` and `orders`
   lambox serve hello.wasm --port 0               on a free port, which is printed
   lambox serve --external orders --hold-deadlines   a function whose runtime is started under a debugger
+  lambox serve --metrics --otlp-endpoint http://127.0.0.1:4318   seen by Prometheus and OpenTelemetry
   lambox serve --watch                           what lambox.toml or template.yaml says, and as that changes
   lambox serve --config app/Cargo.toml           the functions of a Cargo workspace
   lambox serve orders.wasm --data-folder events --on-failure file:failed.jsonl
@@ -265,6 +271,8 @@ pub(crate) enum Error {
     ListenForRuntimes(SocketAddr, #[source] io::Error),
     #[error("the address cannot be written to standard output")]
     Stdout(#[source] io::Error),
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     #[error("the event loop cannot be started")]
     EventLoop(#[source] io::Error),
 }
@@ -287,6 +295,7 @@ impl Error {
             | Self::Watch(_)
             | Self::Listen(..)
             | Self::ListenForRuntimes(..)
+            | Self::Traces(_)
             | Self::Stdout(_)
             | Self::EventLoop(_) => exit_code::INTERNAL,
         }
@@ -325,6 +334,7 @@ struct Plan {
     native: NativeArguments,
     scaling: ScalingArguments,
     metrics: bool,
+    otlp_endpoint: Option<OtlpEndpoint>,
     asynchronous: AsyncArguments,
     watch: bool,
     quiet: bool,
@@ -384,6 +394,7 @@ impl Plan {
             native: arguments.native,
             scaling: arguments.scaling,
             metrics: arguments.metrics,
+            otlp_endpoint: arguments.otlp_endpoint,
             asynchronous: arguments.asynchronous,
             watch: arguments.watch,
             quiet: arguments.quiet,
@@ -438,7 +449,7 @@ struct Loaded {
 }
 
 impl Plan {
-    fn load(&self, wanted: &Wanted) -> Result<Loaded, Error> {
+    fn load(&self, wanted: &Wanted, traces: Option<Traces>) -> Result<Loaded, Error> {
         let account = &wanted.account;
         let at_once = self.scaling.account_concurrency.or(account.concurrent_executions);
         let for_each = at_once.unwrap_or(AT_ONCE);
@@ -459,6 +470,9 @@ impl Plan {
             .scaling_rate_limit(!self.scaling.unlimited_scaling);
         if self.metrics {
             door = door.metrics();
+        }
+        if let Some(traces) = traces {
+            door = door.traces(traces);
         }
         if let Some(executions) = at_once {
             door = door.account_concurrency(executions);
@@ -485,11 +499,15 @@ impl Plan {
 pub(super) fn run(arguments: Arguments, given: &Given) -> Result<u8, Error> {
     let plan = Plan::new(arguments, given, Source::found())?;
     let (wanted, address) = plan.wanted()?;
-    let loaded = plan.load(&wanted)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(Error::EventLoop)?;
+    let traces = plan.otlp_endpoint.as_ref().map(|endpoint| {
+        let _entered = runtime.enter();
+        Traces::otlp(endpoint)
+    });
+    let loaded = plan.load(&wanted, traces.transpose()?)?;
     let code = runtime.block_on(serve(&plan, &wanted, address, loaded));
     // What a guest's blocking call still does on another thread is not waited for.
     runtime.shutdown_background();

@@ -17,7 +17,8 @@ use super::directory::{Refusal, Version};
 use super::error::ApiError;
 use super::invoke::{TRACE_ID, collect};
 use super::reply::Reply;
-use super::{Called, FrontDoor, trace};
+use super::trace::Trigger;
+use super::{Called, FrontDoor};
 use crate::clock::Clock as _;
 use crate::environment::{InvokeRequest, ResponseStream};
 use crate::http_prelude::{HttpPrelude, HttpPreludeReader};
@@ -66,7 +67,7 @@ impl FrontDoor {
         {
             return UrlResponse::preflight(allowed).into();
         }
-        let trace = trace::header(headers.get(TRACE_ID), &config.function_name, self.now_seconds());
+        let trace = self.trace(called, &version, Trigger::Url);
         let of = Circumstances {
             path,
             function_name: &config.function_name,
