@@ -57,5 +57,5 @@ pub use queue::{
     EventQueue, EventQueueBuilder, LoopbackUrl, MAX_EVENT_ATTRIBUTE_BYTES, PendingAttempt, QueueStartError,
     StorageError,
 };
-pub use simulator::{LoadError, Simulator, SimulatorBuilder};
+pub use simulator::{Compilation, LoadError, Simulator, SimulatorBuilder};
 pub use traces::{MAX_QUEUED_SPANS, OtlpEndpoint, OtlpEndpointError, Traces, TracesError};

@@ -3,7 +3,8 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::{fs, io};
+use std::time::{Duration, Instant};
+use std::{fmt, fs, io};
 
 use crate::engine::{
     Allocation, Cache, ComponentError, DEFAULT_SANDBOXES, Engine, EngineError, MAX_COMPONENT_BYTES, MAX_SANDBOXES,
@@ -28,17 +29,49 @@ pub struct Simulator {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
     engine: Engine,
     imports: Imports,
+    on_compile: Option<OnCompile>,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("engine", &self.engine)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Gathers what a simulator is made with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SimulatorBuilder {
     cache: Option<PathBuf>,
     allocation: Allocation,
+    on_compile: Option<OnCompile>,
+}
+
+impl fmt::Debug for SimulatorBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimulatorBuilder")
+            .field("cache", &self.cache)
+            .field("allocation", &self.allocation)
+            .finish_non_exhaustive()
+    }
+}
+
+type OnCompile = Arc<dyn Fn(Compilation<'_>) + Send + Sync>;
+
+/// A component is compiled, since it is not in the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Compilation<'a> {
+    /// Its file, where it comes from one.
+    pub file: Option<&'a Path>,
+    /// How many bytes it has.
+    pub bytes: usize,
+    /// How long it took, for better or worse; nothing as long as it has only begun.
+    pub took: Option<Duration>,
 }
 
 /// Why a component cannot be loaded.
@@ -98,6 +131,14 @@ impl SimulatorBuilder {
         self
     }
 
+    /// Has `told` called when a component begins to be compiled, and again when that has ended: a large one takes its time.
+    /// What is in the cache is not compiled.
+    #[must_use]
+    pub fn on_compile(mut self, told: impl Fn(Compilation<'_>) + Send + Sync + 'static) -> Self {
+        self.on_compile = Some(Arc::new(told));
+        self
+    }
+
     /// Makes the simulator.
     ///
     /// # Errors
@@ -107,7 +148,11 @@ impl SimulatorBuilder {
         let engine = Engine::new(self.cache, self.allocation)?;
         let imports = Imports::new(&engine).map_err(EngineError::Unsupported)?;
         Ok(Simulator {
-            inner: Arc::new(Inner { engine, imports }),
+            inner: Arc::new(Inner {
+                engine,
+                imports,
+                on_compile: self.on_compile,
+            }),
         })
     }
 }
@@ -121,6 +166,7 @@ impl Simulator {
             allocation: Allocation::Pooled {
                 sandboxes: DEFAULT_SANDBOXES,
             },
+            on_compile: None,
         }
     }
 
@@ -132,11 +178,35 @@ impl Simulator {
     ///
     /// Where the bytes are no component, or one that Lambox cannot run.
     pub fn component(&self, bytes: &[u8]) -> Result<Component, ComponentError> {
-        let component = self.inner.engine.compile(bytes)?;
-        self.inner
-            .imports
-            .prepare(&self.inner.engine, &component)
-            .map(Component::new)
+        self.prepare(bytes, None)
+    }
+
+    fn prepare(&self, bytes: &[u8], file: Option<&Path>) -> Result<Component, ComponentError> {
+        let Inner {
+            engine,
+            imports,
+            on_compile,
+        } = &*self.inner;
+        let told = |took| {
+            if let Some(on_compile) = on_compile {
+                on_compile(Compilation {
+                    file,
+                    bytes: bytes.len(),
+                    took,
+                });
+            }
+        };
+        let mut began = None;
+        let component = engine.compile(bytes, || {
+            told(None);
+            began = Some(Instant::now());
+        });
+        if let Some(began) = began {
+            let took = began.elapsed();
+            tracing::info!(file = ?file, bytes = bytes.len(), ?took, "a component is compiled");
+            told(Some(took));
+        }
+        imports.prepare(engine, &component?).map(Component::new)
     }
 
     /// Compiles the component in this file, or takes it from the cache.
@@ -150,7 +220,7 @@ impl Simulator {
             path: path.to_owned(),
             source,
         })?;
-        self.component(&bytes).map_err(|source| LoadError::Component {
+        self.prepare(&bytes, Some(path)).map_err(|source| LoadError::Component {
             path: path.to_owned(),
             source,
         })
@@ -175,4 +245,50 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     bytes.reserve_exact(usize::try_from(length).unwrap_or(0));
     file.take(MAX_COMPONENT_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn a_compilation_is_told_when_it_begins_and_when_it_has_ended_and_not_from_the_cache() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = build_guests::wasm("hello-handler");
+        let length = fs::metadata(&file).expect("it is there").len();
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let load = |file: &Path| {
+            let of_this = Arc::clone(&told);
+            let simulator = Simulator::builder()
+                .cache_folder(folder.path().join("components"))
+                .without_pool()
+                .on_compile(move |compilation| {
+                    let file = compilation.file.map(Path::to_owned);
+                    of_this
+                        .lock()
+                        .push((file, compilation.bytes, compilation.took.is_some()));
+                })
+                .build()
+                .expect("an engine");
+            let loaded = simulator.component_file(file).map(|_| ());
+            (loaded, std::mem::take(&mut *told.lock()))
+        };
+        let entry = |has_ended| {
+            let length = usize::try_from(length).expect("it is small");
+            (Some(file.clone()), length, has_ended)
+        };
+        let (loaded, said) = load(&file);
+        loaded.expect("it can be run");
+        assert_eq!(said, [entry(false), entry(true)]);
+        let (loaded, said) = load(&file);
+        loaded.expect("it can be run");
+        assert_eq!(said, []);
+        let text = folder.path().join("text.wasm");
+        fs::write(&text, "no component").expect("it can be written");
+        let (loaded, said) = load(&text);
+        loaded.expect_err("it is none");
+        assert_eq!(said, []);
+    }
 }

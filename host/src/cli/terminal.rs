@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
 use lambox::lifecycle::Config;
-use lambox::{LogEntry, LogSink, LogSource};
+use lambox::{Compilation, LogEntry, LogSink, LogSource, Simulator, SimulatorBuilder};
 
 /// The log of an environment, on standard error.
 #[derive(Debug)]
@@ -38,6 +38,34 @@ impl LogSink for StderrLog {
         // reads the log is no reason to stop the function.
         let _ = io::stderr().write_all(text.as_bytes());
     }
+}
+
+/// A simulator that says on a terminal what it compiles, so that nobody wonders what takes so long. Elsewhere nobody
+/// watches; `LAMBOX_LOG=info` tells the same.
+pub(crate) fn simulator() -> SimulatorBuilder {
+    let builder = Simulator::builder();
+    if io::stderr().is_terminal() {
+        builder.on_compile(|compilation| tell(&progress(compilation)))
+    } else {
+        builder
+    }
+}
+
+/// What is said of a compilation.
+fn progress(compilation: Compilation<'_>) -> String {
+    let name = compilation
+        .file
+        .map_or(Cow::Borrowed("the built-in function"), |file| file.to_string_lossy());
+    match compilation.took {
+        None => format!("compiling {name} ({} MB)", megabytes(compilation.bytes)),
+        Some(took) => format!("compiling {name} took {:.1} s", took.as_secs_f64()),
+    }
+}
+
+/// Bytes as megabytes with their tenths, of which there is at least one.
+fn megabytes(bytes: usize) -> String {
+    let tenths = (bytes * 10).div_ceil(1 << 20);
+    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 /// Says a sentence of Lambox's own on standard error. A text of several lines becomes one.
@@ -187,6 +215,13 @@ mod tests {
         assert_eq!(stream.text(b"a\xff\xe4\xb8"), "a\u{fffd}");
         assert_eq!(stream.text(b"\x96b"), "\u{4e16}b");
         assert!(stream.in_line);
+    }
+
+    #[test]
+    fn sizes_are_told_in_tenths_of_a_megabyte() {
+        for (bytes, size) in [(1, "0.1"), (1 << 20, "1.0"), ((1 << 20) + 1, "1.1"), (40 << 20, "40.0")] {
+            assert_eq!(megabytes(bytes), size);
+        }
     }
 
     #[test]

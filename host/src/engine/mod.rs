@@ -134,12 +134,13 @@ impl Engine {
         &self.wasmtime
     }
 
-    /// Compiles a component, or a core module adapted to one; or loads what an earlier call compiled.
+    /// Compiles a component, or a core module adapted to one; or loads what an earlier call compiled. `begins` is called
+    /// where it is to be compiled.
     ///
     /// # Errors
     ///
     /// Where the bytes are no component.
-    pub(crate) fn compile(&self, bytes: &[u8]) -> Result<Component, ComponentError> {
+    pub(crate) fn compile(&self, bytes: &[u8], begins: impl FnOnce()) -> Result<Component, ComponentError> {
         // The key is that of the bytes as given, so that a core module is adapted once.
         let key = self
             .cache
@@ -153,6 +154,7 @@ impl Engine {
         // What is compiled may be anybody's: a panic of the compiler's is an answer, not an end.
         let compile = || {
             let component = component::from_bytes(bytes)?;
+            begins();
             Component::new(&self.wasmtime, &component).map_err(ComponentError::Invalid)
         };
         let component = catch_unwind(AssertUnwindSafe(compile))

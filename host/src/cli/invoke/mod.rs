@@ -12,7 +12,7 @@ use clap::{ArgMatches, Args, ValueEnum};
 use futures_util::stream::{self, StreamExt as _};
 use lambox::{
     EngineError, ExecutionEnvironment, Exit, FailureCause, Function, InitType, InvokeError, InvokeRequest,
-    InvokeResult, MaxConcurrency, Simulator,
+    InvokeResult, MaxConcurrency,
 };
 
 use self::server::{Call, ServerArguments, ServerError};
@@ -256,7 +256,7 @@ fn function(plan: &FunctionPlan) -> Result<Function, Error> {
     // One environment has eleven programs at most, and some runtimes a sandbox for each invocation at once; room for
     // thousands takes longer to lay out than an invocation takes.
     let workers = plan.max_concurrency.map_or(0, MaxConcurrency::get);
-    let simulator = Simulator::builder().max_sandboxes(16 + u32::from(workers)).build()?;
+    let simulator = terminal::simulator().max_sandboxes(16 + u32::from(workers)).build()?;
     let builder = plan.builder(&simulator)?.log_sink(Arc::new(StderrLog::new()));
     Ok(builder.build().map_err(FunctionError::from)?)
 }

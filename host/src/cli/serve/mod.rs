@@ -458,7 +458,7 @@ impl Plan {
             .iter()
             .map(|function| function.sandboxes(for_each))
             .max();
-        let simulator = Simulator::builder()
+        let simulator = terminal::simulator()
             .max_sandboxes(sandboxes.unwrap_or(for_each))
             .build()?;
         let log = (!self.quiet).then(|| Arc::new(StderrLog::new()) as Arc<dyn LogSink>);
