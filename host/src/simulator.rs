@@ -220,7 +220,12 @@ impl Simulator {
             path: path.to_owned(),
             source,
         })?;
-        self.prepare(&bytes, Some(path)).map_err(|source| LoadError::Component {
+        self.component_of(&bytes, path)
+    }
+
+    /// Compiles a component that was read from here.
+    pub(crate) fn component_of(&self, bytes: &[u8], path: &Path) -> Result<Component, LoadError> {
+        self.prepare(bytes, Some(path)).map_err(|source| LoadError::Component {
             path: path.to_owned(),
             source,
         })

@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
+use super::TRACING;
 use super::account::whole;
 use super::document::{self, Node, Position, parse_toml};
 use super::draft::{FunctionDraft, variables_of};
@@ -299,7 +300,7 @@ impl Of {
             &["include"],
             "name the files below /var/task as `package` in lambox.toml",
         );
-        deploy.ignore(&["tracing"], "nothing is traced by this setting");
+        deploy.ignore(&["tracing"], TRACING);
         for name in [
             "alias",
             "compatible_runtimes",
@@ -443,7 +444,10 @@ env_var = ["LEVEL=high"]
         assert_eq!(variables(orders), "KEY=k OTHER=o STAGE=dev TABLE=shop");
         assert_eq!(variables(refunds), "LEVEL=high STAGE=dev TABLE=none");
         let ignored: Vec<&str> = configuration.ignored.iter().map(|ignored| &*ignored.message).collect();
-        assert_eq!(ignored, ["`tracing`: nothing is traced by this setting"]);
+        assert_eq!(
+            ignored,
+            ["`tracing`: traces of all functions go where `lambox serve --otlp-endpoint` says"]
+        );
     }
 
     #[test]

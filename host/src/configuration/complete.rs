@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lambox_lifecycle::{LogFormat, limits};
 
@@ -13,7 +13,7 @@ use super::function::{
     AliasConfiguration, CodeConfiguration, ExtensionConfiguration, FunctionConfiguration, ProvisionedConcurrency,
 };
 use super::reader::Set;
-use crate::files::MAX_LAYERS;
+use crate::files::{MAX_LAYERS, Package};
 use crate::function::{FunctionTimeout, MAX_VARIABLES_BYTES, MemorySize, check_variable, is_function_name};
 use crate::network::Grant;
 use crate::queue::AsyncConfig;
@@ -185,6 +185,7 @@ fn of_bool(value: bool, yes: &str, no: &str) -> String {
 fn shown_code(code: &CodeConfiguration) -> String {
     match code {
         CodeConfiguration::Component(path) => path.display().to_string(),
+        CodeConfiguration::InLayer { layer, file } => layer.join(file).display().to_string(),
         CodeConfiguration::Process(path) => format!("{}, a native program", path.display()),
         CodeConfiguration::External => "a native process that attaches".to_owned(),
     }
@@ -321,7 +322,7 @@ fn check_paths(draft: &FunctionDraft, findings: &mut Findings) {
         let (path, is_component) = match code {
             CodeConfiguration::Component(path) => (path, true),
             CodeConfiguration::Process(path) => (path, false),
-            CodeConfiguration::External => continue,
+            CodeConfiguration::InLayer { .. } | CodeConfiguration::External => continue,
         };
         let message = match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() && is_component => {
@@ -368,15 +369,12 @@ fn extensions(draft: &FunctionDraft, location: &Location, findings: &mut Finding
         .map(|set| set.map(|(name, code)| ExtensionConfiguration { name, code }))
         .collect();
     for layer in draft.layers.iter().flatten() {
-        for (name, path) in components_in(&layer.value.join("extensions")) {
+        for (name, code) in components_of(&layer.value) {
             if extensions.iter().any(|other| other.value.name == name) {
                 continue;
             }
             extensions.push(Set {
-                value: ExtensionConfiguration {
-                    name,
-                    code: CodeConfiguration::Component(path),
-                },
+                value: ExtensionConfiguration { name, code },
                 at: layer.at.clone(),
             });
         }
@@ -399,26 +397,35 @@ fn extensions(draft: &FunctionDraft, location: &Location, findings: &mut Finding
     extensions
 }
 
-/// The components of a folder by their names, in order.
-fn components_in(folder: &Path) -> Vec<(String, std::path::PathBuf)> {
-    let Ok(entries) = fs::read_dir(folder) else {
+/// The components in the folder `extensions` of a layer by their names, in order. A layer that cannot be read is told of
+/// when it is used.
+fn components_of(layer: &Path) -> Vec<(String, CodeConfiguration)> {
+    if layer.is_file() {
+        let files = Package::beginnings(layer, "extensions", WASM).unwrap_or_default();
+        let in_layer = |file: String| {
+            let layer = layer.to_owned();
+            (base_name(Path::new(&file)), CodeConfiguration::InLayer { layer, file })
+        };
+        return files.into_iter().map(in_layer).collect();
+    }
+    let Ok(entries) = fs::read_dir(layer.join("extensions")) else {
         return Vec::new();
     };
-    let mut components: Vec<_> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| is_component(path))
-        .map(|path| (base_name(&path), path))
-        .collect();
+    let paths = entries.flatten().map(|entry| entry.path());
+    let mut components: Vec<_> = paths.filter(|path| is_component(path)).collect();
     components.sort();
-    components
+    let component = |path: PathBuf| (base_name(&path), CodeConfiguration::Component(path));
+    components.into_iter().map(component).collect()
 }
+
+/// How WebAssembly begins.
+const WASM: [u8; 4] = *b"\0asm";
 
 /// Whether the file begins as WebAssembly does.
 fn is_component(path: &Path) -> bool {
-    let mut magic = [0; 4];
+    let mut beginning = [0; 4];
     path.is_file()
-        && fs::File::open(path).is_ok_and(|mut file| file.read_exact(&mut magic).is_ok() && magic == *b"\0asm")
+        && fs::File::open(path).is_ok_and(|mut file| file.read_exact(&mut beginning).is_ok() && beginning == WASM)
 }
 
 /// A component's file name without `.wasm`: by what is left an extension registers.

@@ -1,6 +1,7 @@
 //! A function as its configuration describes it.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use lambox_lifecycle::{ApplicationLogLevel, LogFormat, SystemLogLevel};
@@ -76,6 +77,13 @@ pub struct FunctionConfiguration {
 pub enum CodeConfiguration {
     /// In a component, or a core module for `wasm32-wasip1`.
     Component(PathBuf),
+    /// In a component that a layer's archive has, as extensions are.
+    InLayer {
+        /// The layer.
+        layer: PathBuf,
+        /// The component's path within it.
+        file: String,
+    },
     /// In a native program that the environment runs.
     Process(PathBuf),
     /// In a native process that somebody starts, and that attaches itself.
@@ -182,14 +190,24 @@ impl FunctionConfiguration {
             .timeout(self.timeout)
             .ephemeral_storage_size(self.ephemeral_storage_size)
             .log_format(self.log_format);
+        let mut layers = Vec::new();
+        for path in &self.layers {
+            layers.push((path, self.opened(path)?));
+        }
         builder = match &self.code {
             CodeConfiguration::Component(path) => builder.runtime(self.component(simulator, path)?),
+            CodeConfiguration::InLayer { layer, file } => {
+                builder.runtime(self.component_in(simulator, &layers, layer, file)?)
+            }
             CodeConfiguration::Process(path) => builder.runtime_process(NativeProgram::new(path)),
             CodeConfiguration::External => builder.native_runtime(),
         };
         for ExtensionConfiguration { name, code } in &self.extensions {
             builder = match code {
                 CodeConfiguration::Component(path) => builder.extension(name, self.component(simulator, path)?),
+                CodeConfiguration::InLayer { layer, file } => {
+                    builder.extension(name, self.component_in(simulator, &layers, layer, file)?)
+                }
                 CodeConfiguration::Process(path) => builder.extension_process(name, NativeProgram::new(path)),
                 CodeConfiguration::External => builder.native_extension(name),
             };
@@ -197,8 +215,8 @@ impl FunctionConfiguration {
         if let Some(path) = &self.package {
             builder = builder.package(self.opened(path)?);
         }
-        for path in &self.layers {
-            builder = builder.layer(self.opened(path)?);
+        for (_, layer) in layers {
+            builder = builder.layer(layer);
         }
         for FolderConfiguration { host, guest, writable } in &self.folders {
             builder = if *writable {
@@ -232,6 +250,31 @@ impl FunctionConfiguration {
         simulator.component_file(path).map_err(|source| BuildError::Component {
             function: self.name.clone(),
             path: path.to_owned(),
+            source,
+        })
+    }
+
+    /// The component in an archive that is one of the function's layers.
+    fn component_in(
+        &self,
+        simulator: &Simulator,
+        layers: &[(&PathBuf, Package)],
+        layer: &Path,
+        file: &str,
+    ) -> Result<Component, BuildError> {
+        let path = layer.join(file);
+        let opened = layers.iter().find(|(known, _)| *known == layer);
+        let bytes = opened.and_then(|(_, package)| package.file(file));
+        let component = match bytes {
+            Some(bytes) => simulator.component_of(bytes, &path),
+            None => Err(LoadError::Unreadable {
+                path: path.clone(),
+                source: io::ErrorKind::NotFound.into(),
+            }),
+        };
+        component.map_err(|source| BuildError::Component {
+            function: self.name.clone(),
+            path,
             source,
         })
     }

@@ -38,6 +38,9 @@ use self::reader::{Origin, Source, Spelling};
 use crate::function::FunctionBuilder;
 use crate::simulator::Simulator;
 
+/// Why a function's own tracing is without effect.
+const TRACING: &str = "traces of all functions go where `lambox serve --otlp-endpoint` says";
+
 /// The functions of a project, and what is set for all of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]

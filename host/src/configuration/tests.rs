@@ -484,7 +484,7 @@ fn a_template_is_understood_as_far_as_a_local_run_can() {
       retry attempts: 0 @ template.yaml:48:31
       on failure: function:Audit @ template.yaml:50:50
     - template.yaml:15:3: `AWS::DynamoDB::Table`: such resources are not made here
-    - template.yaml:30:7: `Tracing`: nothing is traced by this setting
+    - template.yaml:30:7: `Tracing`: traces of all functions go where `lambox serve --otlp-endpoint` says
     - template.yaml:32:11: the layer `arn:aws:lambda:us-east-1:123456789012:layer:other:1` is not here; a layer of the template is a folder or an archive
     - template.yaml:36:18: `Table` is a resource that is not made here; a reference to it is its name
     - template.yaml:37:22: `Table.Arn` is known only of what is deployed

@@ -257,9 +257,45 @@ impl Package {
 
     /// Whether there is a file at a path.
     pub(crate) fn has_file(&self, path: &str) -> bool {
-        self.entries
-            .iter()
-            .any(|entry| entry.path == path && matches!(entry.content, EntryContent::File(_)))
+        self.file(path).is_some()
+    }
+
+    /// The file at a path.
+    pub(crate) fn file(&self, path: &str) -> Option<&Bytes> {
+        self.entries.iter().find_map(|entry| match &entry.content {
+            EntryContent::File(bytes) if entry.path == path => Some(bytes),
+            EntryContent::File(_) | EntryContent::Directory | EntryContent::Symlink(_) => None,
+        })
+    }
+
+    /// The files that lie in a folder of a zip archive and begin like this: their paths in it, in order. Of the archive no
+    /// more is read than that takes; what cannot be read is left out.
+    pub(crate) fn beginnings(archive: &Path, folder: &str, beginning: [u8; 4]) -> io::Result<Vec<String>> {
+        let mut archive = ZipArchive::new(io::BufReader::new(fs::File::open(archive)?)).map_err(io::Error::from)?;
+        let mut paths = Vec::new();
+        for index in 0..archive.len().min(MAX_PACKAGE_FILES) {
+            let Ok(mut file) = archive.by_index(index) else {
+                continue;
+            };
+            let Some(path) = file.name().ok().and_then(|name| path_within(&name).ok()) else {
+                continue;
+            };
+            let is_within = path
+                .strip_prefix(folder)
+                .and_then(|rest| rest.strip_prefix('/'))
+                .is_some_and(|name| !name.contains('/'));
+            let mut begins = [0; 4];
+            if is_within
+                && !file.is_dir()
+                && !file.is_symlink()
+                && file.read_exact(&mut begins).is_ok()
+                && begins == beginning
+            {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        Ok(paths)
     }
 
     pub(super) fn entries(&self) -> &[Entry] {

@@ -1,6 +1,8 @@
 //! A function as a configuration file describes it, built and invoked.
 
 use std::fs;
+use std::io::Write as _;
+use std::path::Path;
 
 use lambox::{Configuration, Destination, Overrides};
 use lambox_tests::{Stage, simulator, within};
@@ -26,16 +28,49 @@ Resources:
       EventInvokeConfig: {DestinationConfig: {OnFailure: {Destination: !GetAtt Orders.Arn}}}
 ";
 
+/// A layer with this extension, as an archive.
+fn archive(path: &Path, extension: &str, component: &Path) {
+    let mut archive = zip::ZipWriter::new(fs::File::create(path).expect("it can be made"));
+    let options = zip::write::SimpleFileOptions::default();
+    for (name, content) in [
+        (
+            format!("extensions/{extension}.wasm"),
+            fs::read(component).expect("it can be read"),
+        ),
+        ("extensions/readme.txt".to_owned(), b"no component".to_vec()),
+        ("extensions/more/other.wasm".to_owned(), b"\0asm".to_vec()),
+    ] {
+        archive.start_file(name, options).expect("it can be written");
+        archive.write_all(&content).expect("it can be written");
+    }
+    archive.finish().expect("it can be written");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_configuration_says_is_what_a_guest_finds() {
+    is_what_a_guest_finds(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layers_extension_may_be_in_an_archive() {
+    is_what_a_guest_finds(true).await;
+}
+
+async fn is_what_a_guest_finds(is_archived: bool) {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let at = |name: &str| folder.path().join(name);
     let guests = build_guests::wasm("env");
-    fs::create_dir_all(at("layer/extensions")).expect("it can be made");
     fs::create_dir_all(at("code")).expect("it can be made");
     fs::copy(&guests, at("code/bootstrap.wasm")).expect("it can be copied");
-    fs::copy(&guests, at("layer/extensions/ext-env.wasm")).expect("it can be copied");
-    fs::write(at("template.yaml"), TEMPLATE).expect("it can be written");
+    let template = if is_archived {
+        archive(&at("layer.zip"), "ext-env", &guests);
+        TEMPLATE.replace("layer/", "layer.zip")
+    } else {
+        fs::create_dir_all(at("layer/extensions")).expect("it can be made");
+        fs::copy(&guests, at("layer/extensions/ext-env.wasm")).expect("it can be copied");
+        TEMPLATE.to_owned()
+    };
+    fs::write(at("template.yaml"), template).expect("it can be written");
     fs::write(
         at("lambox.toml"),
         "region = 'eu-north-1'\ntemplate.path = 'template.yaml'\n[functions.orders-dev.environment.variables]\nLEVEL = 'trace'\n",

@@ -195,7 +195,8 @@ impl WantedFunction {
                     .chain(extensions)
                     .filter_map(|code| match code {
                         CodeConfiguration::Component(path) | CodeConfiguration::Process(path) => Some(path),
-                        CodeConfiguration::External => None,
+                        // It changes with the layer.
+                        CodeConfiguration::InLayer { .. } | CodeConfiguration::External => None,
                     });
                 code.chain(&function.package).chain(&function.layers).cloned().collect()
             }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use self::intrinsics::Resolver;
+use super::TRACING;
 use super::account::AccountDraft;
 use super::destination::destination;
 use super::document::{Entry, Node, Position, Value};
@@ -287,7 +288,7 @@ fn ignore(reader: &mut Reader<'_>) {
         &["FileSystemConfigs"],
         "a folder of this machine is granted by `folders` in lambox.toml",
     );
-    reader.ignore(&["Tracing", "TracingConfig"], "nothing is traced by this setting");
+    reader.ignore(&["Tracing", "TracingConfig"], TRACING);
     reader.ignore(
         &["PackageType", "ImageUri", "ImageConfig", "InlineCode"],
         "the code is a component, whatever it is on the service",
