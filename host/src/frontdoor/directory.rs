@@ -301,7 +301,7 @@ impl Directory {
             return Ok(());
         }
         let name = &version.function.config().function_name;
-        tracing::info!(function = %name, "an invocation waits until a runtime attaches itself");
+        tracing::warn!(function = %name, "an invocation waits until a runtime attaches itself");
         let config = version.function.config();
         let waiting = async { attached.wait_for(|attached| *attached).await.is_ok() };
         let is_there = if config.holds_deadlines {

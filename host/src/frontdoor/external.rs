@@ -1,8 +1,8 @@
 //! Functions whose runtime is a native program that somebody starts, perhaps under a debugger, and that attaches itself.
 //!
-//! All of them are served on one port. Where there is one such function, `AWS_LAMBDA_RUNTIME_API` is its address alone, as on
-//! the service. Where there are several, the function's name is the path (`http://127.0.0.1:9001/orders`), which the official
-//! Rust client takes; clients that take an address only need a server for each function.
+//! A listener is one function's, whose `AWS_LAMBDA_RUNTIME_API` is its address alone, as on the service; or all functions' at
+//! once, where the function's name is the path if there are several (`http://127.0.0.1:9001/orders`), which the official Rust
+//! client takes, and others do not.
 
 use std::convert::Infallible;
 use std::io;
@@ -52,6 +52,24 @@ impl FrontDoor {
     /// Those of the operating system; and an address other than the loopback's is refused, since the APIs know no
     /// authentication.
     pub async fn listen_for_runtimes(&self, address: SocketAddr) -> io::Result<RuntimeListener> {
+        self.listen_for(None, address).await
+    }
+
+    /// As [`listen_for_runtimes`](Self::listen_for_runtimes), for one function alone: its runtime is told the address and
+    /// nothing else, which is all that most clients take.
+    ///
+    /// # Errors
+    ///
+    /// As there; and `NotFound` where no function of this name waits for a native runtime.
+    pub async fn listen_for_runtime_of(&self, function_name: &str, address: SocketAddr) -> io::Result<RuntimeListener> {
+        let names = self.inner.functions.external();
+        if !names.iter().any(|name| name == function_name) {
+            return Err(io::Error::new(io::ErrorKind::NotFound, none_of(Some(function_name))));
+        }
+        self.listen_for(Some(function_name.into()), address).await
+    }
+
+    async fn listen_for(&self, only: Option<Arc<str>>, address: SocketAddr) -> io::Result<RuntimeListener> {
         if !address.ip().is_loopback() {
             return Err(io::Error::new(
                 io::ErrorKind::PermissionDenied,
@@ -59,15 +77,16 @@ impl FrontDoor {
             ));
         }
         let functions = Arc::clone(&self.inner.functions);
-        let listener = listen_with(address, move |stream, _| serve(stream, Arc::clone(&functions))).await?;
+        let accept = move |stream, _| serve(stream, Arc::clone(&functions), only.clone());
+        let listener = listen_with(address, accept).await?;
         Ok(RuntimeListener { listener })
     }
 }
 
-async fn serve(stream: TcpStream, functions: Arc<Directory>) {
+async fn serve(stream: TcpStream, functions: Arc<Directory>, only: Option<Arc<str>>) {
     let service = service_fn(|request| {
-        let functions = &functions;
-        async move { Ok::<_, Infallible>(respond(functions, request).await) }
+        let (functions, only) = (&functions, only.as_deref());
+        async move { Ok::<_, Infallible>(respond(functions, only, request).await) }
     });
     let connection = http1::Builder::new()
         .max_buf_size(MAX_HEAD_BYTES)
@@ -79,8 +98,12 @@ async fn serve(stream: TcpStream, functions: Arc<Directory>) {
     }
 }
 
-async fn respond(functions: &Directory, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
-    let names = functions.external();
+async fn respond(functions: &Directory, only: Option<&str>, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let mut names = functions.external();
+    names.retain(|name| only.is_none_or(|only| only == name));
+    if names.is_empty() {
+        return told(StatusCode::NOT_FOUND, none_of(only));
+    }
     let (name, rest) = match named(&names, request.uri()) {
         Ok(named) => named,
         Err(sentence) => return told(StatusCode::NOT_FOUND, sentence),
@@ -104,13 +127,21 @@ fn named(names: &[String], uri: &Uri) -> Result<(String, Option<Uri>), String> {
         }
     }
     match names {
-        [] => Err("No function here waits for a native runtime.\n".to_owned()),
+        [] => Err(none_of(None)),
         [name] => Ok((name.clone(), None)),
         [first, ..] => Err(format!(
             "Several functions wait for a native runtime here. The name of one comes first in the path, as in \
              AWS_LAMBDA_RUNTIME_API=http://127.0.0.1:9001/{first}; they are {}.\n",
             names.join(", ")
         )),
+    }
+}
+
+/// What is said where nobody waits for a native runtime.
+fn none_of(function_name: Option<&str>) -> String {
+    match function_name {
+        Some(name) => format!("No function `{name}` waits for a native runtime here.\n"),
+        None => "No function here waits for a native runtime.\n".to_owned(),
     }
 }
 

@@ -81,6 +81,40 @@ async fn several_functions_are_told_apart_by_their_names_in_the_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn several_functions_are_told_apart_by_a_listener_of_each() {
+    let (door, _all) = waiting([external("one"), external("two"), over(Transport::Host, "echo")]).await;
+    let free = || "127.0.0.1:0".parse().expect("an address");
+    let listen = async |name| {
+        let listener = within(door.front.listen_for_runtime_of(name, free())).await;
+        listener.expect("a port is free")
+    };
+    let (one, two) = (listen("one").await, listen("two").await);
+    let invoke = async |name: &str, event: &str| {
+        let reply = door.invoke(name, &[], event).await;
+        assert_eq!((reply.status, reply.body.as_str()), (200, event), "{reply:?}");
+    };
+    tokio::join!(
+        invoke("one", "1"),
+        invoke("two", "2"),
+        serve(&one, "", 1),
+        serve(&two, "/two", 1)
+    );
+    // A component has no need of one, and another's name in the path is no name here.
+    let refused = door.front.listen_for_runtime_of("probe", free()).await;
+    assert_eq!(
+        refused.expect_err("it is a component").kind(),
+        std::io::ErrorKind::NotFound
+    );
+    assert!(door.front.remove("two"));
+    let mut connection = Connection::open(two.local_addr()).await;
+    let told = connection
+        .call("GET", "/2018-06-01/runtime/invocation/next", &[], "")
+        .await;
+    assert_eq!(told.line(), "404 No function `two` waits for a native runtime here.\n");
+    within(door.front.shutdown()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_waits_for_a_runtime_that_does_not_come_is_told_so() {
     let (door, _listener) = waiting([external("orders").timeout_ms(50)]).await;
     let reply = door.call("POST", &invocations("orders"), &[], "1").await;

@@ -121,7 +121,8 @@ struct NativeArguments {
     #[arg(long, value_name = "NAME", conflicts_with = "config")]
     external: Vec<String>,
 
-    /// The port on which they find the Runtime API; 0 takes a free one
+    /// The port on which they find the Runtime API; 0 takes a free one. Several have the following ports, one each, in their
+    /// order; all are at this one too, each with its name as the path
     #[arg(long, value_name = "PORT", default_value_t = RUNTIME_PORT)]
     runtime_port: u16,
 
@@ -526,13 +527,7 @@ async fn serve(plan: &Plan, wanted: &Wanted, address: SocketAddr, loaded: Loaded
     door.start_queue().await?;
     let listener = door.listen(address).await;
     let listener = listener.map_err(|error| Error::Listen(address, error))?;
-    let runtimes = if wanted.functions.iter().any(source::WantedFunction::is_external) {
-        let address = SocketAddr::new(address.ip(), plan.native.runtime_port);
-        let listener = door.listen_for_runtimes(address).await;
-        Some(listener.map_err(|error| Error::ListenForRuntimes(address, error))?)
-    } else {
-        None
-    };
+    let runtimes = Runtimes::listen(&door, wanted, SocketAddr::new(address.ip(), plan.native.runtime_port)).await?;
     // Before it is said that somebody listens: whoever then changes a file sees it served.
     let watch = if plan.watch {
         let watch = Watch::new(
@@ -548,8 +543,7 @@ async fn serve(plan: &Plan, wanted: &Wanted, address: SocketAddr, loaded: Loaded
     } else {
         None
     };
-    let runtime_api = runtimes.as_ref().map(RuntimeListener::local_addr);
-    announce(listener.local_addr(), runtime_api, wanted).map_err(Error::Stdout)?;
+    announce(listener.local_addr(), &runtimes, wanted).map_err(Error::Stdout)?;
     stop.requested().await;
     if let Some(watch) = watch {
         watch.abort();
@@ -564,26 +558,46 @@ async fn serve(plan: &Plan, wanted: &Wanted, address: SocketAddr, loaded: Loaded
     }
 }
 
+/// Where native runtimes attach themselves.
+struct Runtimes {
+    /// Of each function.
+    own: BTreeMap<String, RuntimeListener>,
+    /// Of all together, where they are several.
+    _all: Option<RuntimeListener>,
+}
+
+impl Runtimes {
+    async fn listen(door: &FrontDoor, wanted: &Wanted, address: SocketAddr) -> Result<Self, Error> {
+        let external = wanted.functions.iter().filter(|function| function.is_external());
+        let names: Vec<_> = external.map(|function| function.name.as_str()).collect();
+        let failed = |address| move |error| Error::ListenForRuntimes(address, error);
+        let all = match names.len() {
+            0 | 1 => None,
+            _ => Some(door.listen_for_runtimes(address).await.map_err(failed(address))?),
+        };
+        let mut next = address;
+        let mut own = BTreeMap::new();
+        for name in names {
+            if all.is_some() && next.port() != 0 {
+                // Behind the last port there are free ones only.
+                next.set_port(next.port().wrapping_add(1));
+            }
+            let listener = door.listen_for_runtime_of(name, next).await.map_err(failed(next))?;
+            own.insert(name.to_owned(), listener);
+        }
+        Ok(Self { own, _all: all })
+    }
+}
+
 /// Says where to go, now that somebody listens there.
-fn announce(address: SocketAddr, runtime_api: Option<SocketAddr>, wanted: &Wanted) -> io::Result<()> {
+fn announce(address: SocketAddr, runtimes: &Runtimes, wanted: &Wanted) -> io::Result<()> {
     terminal::write_line(&format!("listening on http://{address}"))?;
-    let is_alone = wanted
-        .functions
-        .iter()
-        .filter(|function| function.is_external())
-        .count()
-        == 1;
     for function in &wanted.functions {
         let name = &function.name;
         terminal::write_line(&format!("  {name}: http://{address}/lambda-url/{name}/"))?;
-        if let Some(runtime_api) = runtime_api.filter(|_| function.is_external()) {
-            // Alone, it is found without its name, which not every client can be told.
-            let variable = if is_alone {
-                runtime_api.to_string()
-            } else {
-                format!("http://{runtime_api}/{name}")
-            };
-            terminal::write_line(&format!("    waits for its runtime: AWS_LAMBDA_RUNTIME_API={variable}"))?;
+        if let Some(listener) = runtimes.own.get(name) {
+            let address = listener.local_addr();
+            terminal::write_line(&format!("    waits for its runtime: AWS_LAMBDA_RUNTIME_API={address}"))?;
         }
     }
     Ok(())
