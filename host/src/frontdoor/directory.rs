@@ -283,12 +283,19 @@ impl Directory {
 
     /// The environment that a native program is attached to by calling its APIs.
     pub(super) async fn attach(&self, name: &str) -> Option<Arc<ExecutionEnvironment>> {
-        let version = self.find(name, None)?;
-        let held = self.pool.place(version.id, None).await.ok()?;
+        let (version, environment) = self.awaiting(name).await?;
         if let Some(attached) = &version.deployed.attached {
             attached.send_if_modified(|attached| !std::mem::replace(attached, true));
         }
-        Some(Arc::clone(held.environment()))
+        Some(environment)
+    }
+
+    /// The one environment of a function that waits for a native runtime, which is made where it is not there.
+    pub(super) async fn awaiting(&self, name: &str) -> Option<(Version, Arc<ExecutionEnvironment>)> {
+        let version = self.find(name, None)?;
+        version.deployed.attached.as_ref()?;
+        let held = self.pool.place(version.id, None).await.ok()?;
+        Some((version, Arc::clone(held.environment())))
     }
 
     /// Waits until a runtime is there, where one attaches itself.

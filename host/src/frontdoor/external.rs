@@ -69,6 +69,18 @@ impl FrontDoor {
         self.listen_for(Some(function_name.into()), address).await
     }
 
+    /// The environment variables that a native runtime of this function is to be started with by whoever starts it, where
+    /// `address` is its listener's: the service's and the function's own, without what names places of the service's file
+    /// system (`PATH`, `LD_LIBRARY_PATH`, `LAMBDA_TASK_ROOT`, `LAMBDA_RUNTIME_DIR`). A client that needs `LAMBDA_TASK_ROOT`,
+    /// as the official one of Node.js does, is told the folder of the code beside them. Nothing where no function of this name
+    /// waits for a native runtime.
+    ///
+    /// The log stream and the token for the metadata are those of the environment that there is, or is made for this.
+    pub async fn runtime_variables(&self, function_name: &str, address: SocketAddr) -> Option<Vec<(String, String)>> {
+        let (version, environment) = self.inner.functions.awaiting(function_name).await?;
+        Some(version.function.without_places(environment.runtime_variables(address)))
+    }
+
     async fn listen_for(&self, only: Option<Arc<str>>, address: SocketAddr) -> io::Result<RuntimeListener> {
         if !address.ip().is_loopback() {
             return Err(io::Error::new(

@@ -832,6 +832,13 @@ impl Function {
         matches!(self.plan.runtime.code, Code::Native)
     }
 
+    /// Leaves out of a runtime's variables what names places of the service's file system, and is not the function's own: a
+    /// native program that somebody starts is elsewhere.
+    pub(crate) fn without_places(&self, mut variables: Vec<(String, String)>) -> Vec<(String, String)> {
+        variables.retain(|(name, _)| !variables::is_place(name) || self.own_variables.contains_key(name));
+        variables
+    }
+
     /// Whether all invocations go to one environment: it serves several at once, or there is one program only that could
     /// serve them.
     pub(crate) fn has_one_environment(&self) -> bool {

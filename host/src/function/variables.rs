@@ -153,6 +153,11 @@ pub(super) fn of_extension(runtime: &[(String, String)]) -> Vec<(String, String)
         .collect()
 }
 
+/// Whether a variable of the platform's names a place of the service's file system.
+pub(super) fn is_place(name: &str) -> bool {
+    ["LAMBDA_RUNTIME_DIR", "LAMBDA_TASK_ROOT", "LD_LIBRARY_PATH", "PATH"].contains(&name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -563,6 +563,7 @@ fn what_lambox_says_about_itself_is_an_object_a_line_where_that_is_asked_for() {
 
 #[test]
 fn a_function_whose_runtime_is_started_elsewhere_is_served_by_it() {
+    let files = tempfile::tempdir().expect("a folder");
     let mut server = Server::start(&[
         "--external",
         "orders",
@@ -570,12 +571,25 @@ fn a_function_whose_runtime_is_started_elsewhere_is_served_by_it() {
         "0",
         "--hold-deadlines",
         "--quiet",
+        "--env",
+        "GREETING=Good morning",
+        "--env-files",
+        files.path().to_str().expect("a text"),
     ]);
     assert!(server.line().starts_with("  orders: http://"));
     let line = server.line();
     let api = line
         .strip_prefix("    waits for its runtime: AWS_LAMBDA_RUNTIME_API=")
         .unwrap_or_else(|| panic!("{line}"));
+    let variables = fs::read_to_string(files.path().join("orders.env")).expect("it is written");
+    for line in [
+        &format!("AWS_LAMBDA_RUNTIME_API={api}")[..],
+        "_HANDLER=handler",
+        "GREETING=\"Good morning\"",
+    ] {
+        assert!(variables.lines().any(|known| known == line), "{line} in {variables}");
+    }
+    assert!(!variables.contains("\nPATH="), "{variables}");
     let call = |method: &str, path: &str, body: &str| {
         let path = format!("/2018-06-01/runtime/invocation/{path}");
         request(api, method, &path, body)

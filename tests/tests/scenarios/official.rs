@@ -7,10 +7,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use lambox::{ExecutionEnvironment, FunctionTimeout, HttpPrelude, HttpPreludeReader, StreamEnd};
+use lambox::{ExecutionEnvironment, FrontDoor, FunctionTimeout, HttpPrelude, HttpPreludeReader, StreamEnd};
 use lambox_tests::{simulator, within};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
+
+use crate::front_door::Door;
 
 /// The folder of the clients, if this one is in it.
 #[expect(
@@ -150,4 +152,55 @@ async fn the_official_rust_client_runs() {
 #[ignore = "needs the official clients"]
 async fn the_official_go_client_runs() {
     runs("aws-lambda-go", &["go/function"], "go/function", &[]).await;
+}
+
+/// Started by hand, on a listener of each.
+#[tokio::test]
+#[ignore = "needs the official clients"]
+async fn the_official_clients_attach_to_functions_behind_the_front_door() {
+    let module = ["-m", "awslambdaric", "app.handler"];
+    let node = ["node_modules/aws-lambda-ric/index.mjs", "app.handler"];
+    let (python, node_program) = ("py/bin/python", "node_modules/node/bin/node");
+    let of_node = [node_program, "node_modules/aws-lambda-ric/rapid-client.node", "app.mjs"];
+    let clients = [
+        ("python", &[python, "app.py"][..], python, &module[..]),
+        ("node", &of_node, node_program, &node),
+        ("go", &["go/function"], "go/function", &[]),
+        ("rust", &["rust/debug/function"], "rust/debug/function", &[]),
+    ];
+    let mut door = FrontDoor::builder();
+    let mut present = Vec::new();
+    for (name, needed, program, arguments) in clients {
+        if let Some(folder) = installed(name, needed) {
+            let function = simulator().function(name).native_runtime().handler("app.handler");
+            let function = function.timeout(FunctionTimeout::from_secs(60).unwrap());
+            door = door.function(function.build().unwrap());
+            present.push((name, folder, program, arguments));
+        }
+    }
+    let door = Door::of(door.build()).await;
+    for (name, folder, program, arguments) in present {
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let runtimes = within(door.front.listen_for_runtime_of(name, free)).await.unwrap();
+        let mut child = Command::new(folder.join(program))
+            .args(arguments)
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .envs(
+                within(door.front.runtime_variables(name, runtimes.local_addr()))
+                    .await
+                    .unwrap(),
+            )
+            .env("LAMBDA_TASK_ROOT", &folder)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        for number in 1..=3 {
+            let event = json!({ "n": number, "fail": false });
+            let reply = within(door.invoke(name, &[], &event.to_string())).await;
+            let answer: Value = serde_json::from_str(&reply.body).unwrap();
+            assert_eq!((reply.status, answer), (200, json!({ "echo": event })), "{name}");
+        }
+        child.kill().await.unwrap();
+    }
 }

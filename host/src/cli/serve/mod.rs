@@ -6,9 +6,11 @@ mod stop;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,6 +127,11 @@ struct NativeArguments {
     /// order; all are at this one too, each with its name as the path
     #[arg(long, value_name = "PORT", default_value_t = RUNTIME_PORT)]
     runtime_port: u16,
+
+    /// A folder in which the environment variables that each is to be started with are written as `NAME.env`, for a debugger
+    /// or a shell
+    #[arg(long, value_name = "FOLDER")]
+    env_files: Option<PathBuf>,
 
     /// Let every invocation take as long as it takes, as a debugger that stops the program needs it
     #[arg(long)]
@@ -270,6 +277,8 @@ pub(crate) enum Error {
         "{0} cannot be listened on for native runtimes; `--runtime-port` chooses another port, and `--runtime-port 0` a free one"
     )]
     ListenForRuntimes(SocketAddr, #[source] io::Error),
+    #[error("`{}` cannot be written, which `--env-files` asks for", .0.display())]
+    EnvFile(PathBuf, #[source] io::Error),
     #[error("the address cannot be written to standard output")]
     Stdout(#[source] io::Error),
     #[error(transparent)]
@@ -297,6 +306,7 @@ impl Error {
             | Self::Listen(..)
             | Self::ListenForRuntimes(..)
             | Self::Traces(_)
+            | Self::EnvFile(..)
             | Self::Stdout(_)
             | Self::EventLoop(_) => exit_code::INTERNAL,
         }
@@ -543,6 +553,9 @@ async fn serve(plan: &Plan, wanted: &Wanted, address: SocketAddr, loaded: Loaded
     } else {
         None
     };
+    if let Some(folder) = &plan.native.env_files {
+        runtimes.write_variables(&door, folder).await?;
+    }
     announce(listener.local_addr(), &runtimes, wanted).map_err(Error::Stdout)?;
     stop.requested().await;
     if let Some(watch) = watch {
@@ -587,6 +600,42 @@ impl Runtimes {
         }
         Ok(Self { own, _all: all })
     }
+
+    /// Writes what each is to be started with into a folder.
+    async fn write_variables(&self, door: &FrontDoor, folder: &Path) -> Result<(), Error> {
+        for (name, listener) in &self.own {
+            let variables = door.runtime_variables(name, listener.local_addr()).await;
+            let file = folder.join(format!("{name}.env"));
+            let written =
+                fs::create_dir_all(folder).and_then(|()| fs::write(&file, env_file(&variables.unwrap_or_default())));
+            written.map_err(|error| Error::EnvFile(file, error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Variables as a file that shells and debuggers read: a line each, its value in quotes where it is no plain word.
+fn env_file(variables: &[(String, String)]) -> String {
+    let mut text = String::new();
+    for (name, value) in variables {
+        let is_plain = value
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.,:/@%+=".contains(c));
+        // Writing to a string does not fail.
+        let _ = if is_plain {
+            writeln!(text, "{name}={value}")
+        } else {
+            let quoted = value.chars().fold(String::new(), |mut quoted, c| {
+                if "\"\\$`".contains(c) {
+                    quoted.push('\\');
+                }
+                quoted.push(c);
+                quoted
+            });
+            writeln!(text, "{name}=\"{quoted}\"")
+        };
+    }
+    text
 }
 
 /// Says where to go, now that somebody listens there.
@@ -708,6 +757,16 @@ mod tests {
         plan(&["--address", "::1", "--port", "0"])
             .wanted()
             .expect("it is a loopback's");
+    }
+
+    #[test]
+    fn variables_are_written_for_a_shell() {
+        let variables = [("TZ", ":UTC"), ("A", "two words"), ("B", "a\"$`\\\u{e4}"), ("C", "")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(
+            env_file(&variables),
+            "TZ=:UTC\nA=\"two words\"\nB=\"a\\\"\\$\\`\\\\\u{e4}\"\nC=\n"
+        );
     }
 
     #[test]
