@@ -192,6 +192,7 @@ impl Progress {
 
     /// The environment does not take it.
     pub(super) fn refuse(&self, refusal: Refusal) {
+        self.tell_over();
         self.change(|state| state.unanswered = Some(InvokeError::Refused(refusal)));
     }
 

@@ -55,6 +55,15 @@ pub(super) struct Deployed {
     attached: Option<watch::Sender<bool>>,
 }
 
+impl Deployed {
+    /// It is replaced: who waits for its runtime looks for what is there now.
+    fn let_go(&self) {
+        if let Some(attached) = &self.attached {
+            attached.send_replace(true);
+        }
+    }
+}
+
 /// A version of a function, by the ARN that a request names.
 #[derive(Clone, Debug)]
 pub(super) struct Version {
@@ -179,6 +188,9 @@ impl Directory {
         let id = functions
             .get(&name)
             .map_or_else(|| self.pool.new_function(), |known| known.id);
+        if let Some(replaced) = functions.get(&name) {
+            replaced.let_go();
+        }
         let deployed = Deployed {
             id,
             attached: deployment.latest.is_external().then(|| watch::Sender::new(false)),
@@ -199,6 +211,7 @@ impl Directory {
             return false;
         };
         self.pool.remove(deployed.id);
+        deployed.let_go();
         true
     }
 
@@ -320,10 +333,10 @@ impl Directory {
     }
 
     async fn place(&self, version: &Version, request: &InvokeRequest) -> Result<Held, Refusal> {
-        self.wait_for_runtime(version).await?;
         let mut found = None;
         for _ in 0..MAX_LOOKUPS {
             let version = found.as_ref().unwrap_or(version);
+            self.wait_for_runtime(version).await?;
             match self.pool.place(version.id, request.tenant()).await {
                 Err(NotPlaced::Gone) => {
                     // It has been replaced since it was found.

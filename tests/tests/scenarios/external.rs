@@ -1,7 +1,9 @@
 //! Functions behind the front door whose runtime is a native program that attaches itself.
 
+use axum::body::Body;
 use lambox::{Deployment, FrontDoor, FunctionBuilder, RuntimeListener};
-use lambox_tests::{Connection, FunctionBuilderExt as _, Transport, over, simulator, within};
+use lambox_tests::{Connection, FunctionBuilderExt as _, Transport, component, over, simulator, within};
+use tower::ServiceExt as _;
 
 use crate::front_door::{Door, invocations, refusal};
 
@@ -112,6 +114,27 @@ async fn several_functions_are_told_apart_by_a_listener_of_each() {
         .await;
     assert_eq!(told.line(), "404 No function `two` waits for a native runtime here.\n");
     within(door.front.shutdown()).await;
+}
+
+#[tokio::test]
+async fn who_waits_for_a_runtime_goes_on_to_what_takes_the_functions_place() {
+    let function = external("orders").build().expect("it is well configured");
+    let door = FrontDoor::builder().function(function).build();
+    let request = axum::http::Request::post(invocations("orders")).body(Body::from("1"));
+    // In process, so that it waits when it has been polled once.
+    let invoke = door.router().oneshot(request.expect("it is a request"));
+    let replace = async {
+        let component = component("echo");
+        let function = simulator().function("orders").runtime(component).handler("echo");
+        let function = function.env("LAMBOX_TRANSPORT", "host").build();
+        let deployment = Deployment::new(function.expect("it is well configured"));
+        door.deploy(deployment).expect("it fits together");
+    };
+    let (reply, ()) = within(async { tokio::join!(invoke, replace) }).await;
+    let reply = reply.expect("it answers");
+    assert_eq!(reply.status(), 200);
+    let body = axum::body::to_bytes(reply.into_body(), usize::MAX).await;
+    assert_eq!(body.expect("it is whole"), "1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lambox::{Deployment, FrontDoor};
-use lambox_tests::{FunctionBuilderExt as _, component, simulator, within};
+use lambox_tests::{FunctionBuilderExt as _, Transport, component, over, simulator, within};
 
 use crate::front_door::{Door, invocations};
 
@@ -114,6 +114,29 @@ async fn what_is_scraped_is_what_happened() {
     assert!((128.0..129.0).contains(&(memory / 1_048_576.0)), "{memory}");
     let duration = measured(r#"lambox_duration_seconds_sum{function="hang"}"#);
     assert!((0.2..0.2001).contains(&duration), "{duration}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_environment_for_several_that_ended_is_gone() {
+    let function = over(Transport::Sockets, "init-error").max_concurrency(4.try_into().expect("it can be"));
+    let door = FrontDoor::builder()
+        .metrics()
+        .function(function.build().expect("it is well configured"));
+    let door = Door::of(door.build()).await;
+    let invoke = || door.invoke("probe", &[], "1");
+    // All but the first come while it is initialised.
+    let (first, second, third) = tokio::join!(invoke(), invoke(), invoke());
+    assert!([first, second, third].iter().all(|reply| reply.status != 0));
+    within(async {
+        loop {
+            let metrics = door.scrape().await;
+            let counts = |kind| metrics[&format!("lambox_environments{{function=\"probe\",kind=\"{kind}\"}}")];
+            if counts("busy") + counts("idle") + counts("retiring") < 1.0 {
+                return;
+            }
+        }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -90,7 +90,12 @@ impl Held {
         tokio::spawn(async move {
             over.notified().await;
             // One that has it for itself takes the next when it is frozen, after a reset if there has to be one.
-            if serves_several || environment.wait_for(Lifecycle::is_frozen).await {
+            let lives = if serves_several {
+                environment.phase() != Phase::Ended
+            } else {
+                environment.wait_for(Lifecycle::is_frozen).await
+            };
+            if lives {
                 pool.turn(|state, now| state.rules.released(now, id));
             } else {
                 environment.shut_down_and_free().await;
