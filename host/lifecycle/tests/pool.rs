@@ -631,6 +631,46 @@ fn several_invocations_at_once_share_the_environment_that_decides_itself() {
 }
 
 #[test]
+fn room_is_made_for_an_environment_that_serves_several_too() {
+    let several = VersionSettings {
+        serves_several: true,
+        ..VersionSettings::default()
+    };
+    let account = Account {
+        max_sandboxes: 1,
+        ..Account::default()
+    };
+    let mut stage = Stage::with(account, &[(1, SHARED)]);
+    stage.deploy(2, SHARED, several);
+    let environment = stage.new_one(1);
+    assert_eq!(stage.reason(2), Some(CONCURRENT), "it is busy");
+    stage.release(environment);
+    let waits = stage.waits(2);
+    assert_eq!(
+        stage.reason(2),
+        Some(CONCURRENT),
+        "one waits for the room that there is"
+    );
+    assert_eq!(stage.effects(), [Effect::Retire { environment }]);
+    stage.pool.ended(stage.now, environment);
+    let effects = stage.effects();
+    let [
+        Effect::Placed {
+            waiter,
+            placement: Ok(Placement::New(made)),
+            ..
+        },
+    ] = effects[..]
+    else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(waiter, waits);
+    assert_eq!(stage.pool.counts(FunctionId(2)).busy, 1);
+    // Who comes then shares it.
+    assert_eq!(stage.invoke(2), Ok(Placement::Existing(made)));
+}
+
+#[test]
 fn where_there_is_no_room_the_one_that_has_been_idle_longest_makes_it() {
     let of_two = VersionSettings {
         sandboxes: 2,

@@ -195,7 +195,6 @@ impl Walk {
             Err(_) => {}
             Ok(Placement::Soon(waiter)) => {
                 assert_eq!(waited, None, "nobody is told to wait twice");
-                assert!(!settings.serves_several);
                 assert_eq!(self.waiting.insert(waiter, (version, tenant)), None);
             }
             Ok(Placement::Existing(environment)) => {

@@ -289,7 +289,7 @@ impl Pool {
             && let Some(waiting) = self.waiting.get(&waiter)
         {
             let (version, tenant, until) = (waiting.version, waiting.tenant.clone(), waiting.until);
-            match self.place(now, version, tenant.as_ref(), place::Patience::ForRoom(waiter, until)) {
+            match self.place_again(now, version, tenant.as_ref(), place::Patience::ForRoom(waiter, until)) {
                 // It waits for the next one.
                 Ok(Placement::Soon(_)) => {}
                 placement => self.placed(waiter, placement),
@@ -383,7 +383,7 @@ impl Pool {
             return;
         };
         let (version, tenant) = (waiting.version, waiting.tenant.clone());
-        let placement = self.place(now, version, tenant.as_ref(), place::Patience::None);
+        let placement = self.place_again(now, version, tenant.as_ref(), place::Patience::None);
         self.placed(waiter, placement);
     }
 

@@ -48,7 +48,7 @@ impl Pool {
         }
         let tenant = tenant.filter(|_| function.settings.isolates_tenants).cloned();
         if entry.settings.serves_several {
-            return self.share(now, version);
+            return self.share(now, version, Patience::ForBoth);
         }
         if let Some(placement) = self.take_provisioned(now, version) {
             return Ok(placement);
@@ -57,10 +57,32 @@ impl Pool {
         self.place(now, version, tenant.as_ref(), Patience::ForBoth)
     }
 
+    /// Places an invocation that has waited, in whichever way its version does.
+    pub(super) fn place_again(
+        &mut self,
+        now: Timestamp,
+        version: VersionId,
+        tenant: Option<&Arc<str>>,
+        patience: Patience,
+    ) -> Result<Placement, NotPlaced> {
+        let entry = self.versions.get(&version).ok_or(NotPlaced::Gone)?;
+        if entry.settings.serves_several {
+            if entry.is_replaced {
+                // The one that there was may be on its way out.
+                return Err(NotPlaced::Gone);
+            }
+            self.share(now, version, patience)
+        } else {
+            self.place(now, version, tenant, patience)
+        }
+    }
+
     /// The environment that serves several invocations at once.
-    fn share(&mut self, now: Timestamp, version: VersionId) -> Result<Placement, NotPlaced> {
+    fn share(&mut self, now: Timestamp, version: VersionId, patience: Patience) -> Result<Placement, NotPlaced> {
         let Some(environment) = self.versions.get(&version).and_then(|version| version.shared) else {
-            self.make_room(now, version, None, Patience::None)?;
+            if let Some(waits) = self.make_room(now, version, None, patience)? {
+                return Ok(waits);
+            }
             let environment = self.add(version, None, false);
             if let Some(version) = self.versions.get_mut(&version) {
                 version.shared = Some(environment);
@@ -131,7 +153,7 @@ impl Pool {
     }
 
     /// Finds an environment on demand.
-    pub(super) fn place(
+    fn place(
         &mut self,
         now: Timestamp,
         id: VersionId,
