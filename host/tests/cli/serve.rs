@@ -434,6 +434,46 @@ environment.variables = { LAMBOX_TRANSPORT = 'host' }
     assert_eq!(server.status(), Some(0));
 }
 
+#[cfg(unix)]
+#[test]
+fn what_changes_is_seen_where_folders_are_made_again_behind_links_and_within_packages() {
+    let text = "\
+[functions.one]
+code = 'link.wasm'
+handler = 'echo'
+environment.variables = { LAMBOX_TRANSPORT = 'host' }
+[functions.two]
+code = 'hello.wasm'
+package = 'files'
+";
+    let (folder, configuration) = project("lambox.toml", text);
+    let at = |name: &str| folder.path().join(name);
+    let built = at("target/release");
+    let build = |from: &str| {
+        fs::create_dir_all(&built).expect("it can be made");
+        fs::copy(root().join(from), built.join("one.wasm")).expect("it can be copied");
+    };
+    build(HANDLER);
+    std::os::unix::fs::symlink(built.join("one.wasm"), at("link.wasm")).expect("it can be linked");
+    fs::create_dir_all(at("files/more")).expect("it can be made");
+    let server = Server::start(&["--config", &configuration, "--watch", "--quiet"]);
+    assert!(server.invoke("one").ends_with(HELLO));
+
+    // Built anew behind a link; then cleaned, folder and all, and built again.
+    build(GUESTS);
+    server.wait_for("`one` has changed");
+    assert!(server.invoke("one").ends_with("\r\n\r\n{\"name\":\"Ada\"}"));
+    fs::remove_dir_all(at("target")).expect("it can be removed");
+    server.wait_for("served as");
+    build(HANDLER);
+    server.wait_for("`one` has changed");
+    assert!(server.invoke("one").ends_with(HELLO));
+
+    // A file within a folder of a package's.
+    fs::write(at("files/more/table.json"), "{}").expect("it can be written");
+    server.wait_for("`two` has changed");
+}
+
 #[test]
 fn a_function_of_a_running_server_is_invoked_by_its_name() {
     let server = Server::start(&[

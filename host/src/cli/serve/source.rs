@@ -1,13 +1,13 @@
 //! Where the functions come from that are served: components on the command line, or a configuration.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use lambox::{
     AccountConfiguration, CodeConfiguration, Configuration, Deployment, FunctionBuilder, FunctionConfiguration,
-    Ignored, LogSink, Overrides, Simulator,
+    Ignored, LogSink, MAX_PACKAGE_FILES, Overrides, Simulator,
 };
 
 use super::Error;
@@ -57,7 +57,7 @@ enum Recipe {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Fingerprint {
     configuration: Option<Box<FunctionConfiguration>>,
-    files: Vec<(PathBuf, Option<(SystemTime, u64)>)>,
+    files: Vec<(PathBuf, Option<u64>)>,
 }
 
 impl Source {
@@ -204,10 +204,6 @@ impl WantedFunction {
     }
 
     pub(super) fn fingerprint(&self) -> Fingerprint {
-        let state = |path: &Path| {
-            let metadata = fs::metadata(path).ok()?;
-            Some((metadata.modified().ok()?, metadata.len()))
-        };
         Fingerprint {
             configuration: match &self.recipe {
                 Recipe::Arguments(..) => None,
@@ -216,14 +212,45 @@ impl WantedFunction {
             files: self
                 .files()
                 .into_iter()
-                .map(|path| (path.clone(), state(&path)))
+                .map(|path| {
+                    let state = state(&path);
+                    (path, state)
+                })
                 .collect(),
         }
     }
 }
 
+/// What shows that a file is another one than before, or that something in a folder is; nothing where there is none. Links in
+/// a folder lead nowhere, as in a package.
+fn state(path: &Path) -> Option<u64> {
+    let metadata = fs::metadata(path).ok()?;
+    let mut hasher = DefaultHasher::new();
+    let mut folders = vec![path.to_owned()];
+    if !metadata.is_dir() {
+        (metadata.modified().ok()?, metadata.len()).hash(&mut hasher);
+        folders.clear();
+    }
+    let mut left = MAX_PACKAGE_FILES;
+    while let Some(folder) = folders.pop() {
+        let mut entries: Vec<_> = fs::read_dir(folder).into_iter().flatten().flatten().collect();
+        entries.sort_by_key(fs::DirEntry::file_name);
+        for entry in entries {
+            // More than that is no package.
+            left = left.checked_sub(1)?;
+            let Ok(metadata) = entry.metadata() else { continue };
+            let path = entry.path();
+            (&path, metadata.modified().ok(), metadata.len()).hash(&mut hasher);
+            if metadata.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    Some(hasher.finish())
+}
+
 impl Fingerprint {
-    /// The files whose changes show in it.
+    /// The files and folders whose changes show in it.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|(path, _)| path.as_path())
     }
