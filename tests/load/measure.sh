@@ -3,7 +3,8 @@
 #
 # Needs wrk and python3, and a release build (cargo build --release --workspace --bins). Server and load share the machine.
 # With AWS_LAMBDA_RIE=FILE, the Runtime Interface Emulator serves the same function, built natively, beside it; its binary is
-# in the package aws-sam-cli of PyPI (samcli/local/rapid/aws-lambda-rie-x86_64).
+# in the package aws-sam-cli of PyPI (samcli/local/rapid/aws-lambda-rie-x86_64). With CARGO_LAMBDA=FILE, so does cargo lambda
+# watch; its binary cargo-lambda is in the package of that name.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,7 +13,7 @@ lambox=$root/target/release/lambox
 work=$(mktemp -d)
 server=
 collector=
-trap 'for process in $server $collector; do kill "$process" 2>/dev/null || true; done; rm -rf "$work"' EXIT INT TERM
+trap 'for process in $server $collector ${runtime:-}; do kill "$process" 2>/dev/null || true; done; rm -rf "$work"' EXIT INT TERM
 
 # serve ARGUMENT...: starts a server, and sets $url, $port and $name.
 serve() {
@@ -90,20 +91,49 @@ set -- "$work"/*.wasm
 while test $# -gt 10; do shift; done
 echo "  $# components: $(python3 "$here/start.py" "$lambox" serve --port 0 --quiet "$@")"
 
-if test -n "${AWS_LAMBDA_RIE:-}"; then
-    echo "the same function natively, one connection: here and in the Runtime Interface Emulator, by turns"
-    cp "$root/target/release/hello" "$work/bootstrap"
+# Others, by turns with the same function as a component here, one connection.
+beside() {
+    echo "hello as a component here, and natively in $1, by turns, one connection"
     for _ in 1 2 3; do
         serve "$root/examples/hello/hello.wasm"
-        load 3 1 "$url$path/$name/invocations" | sed 's/^/  as a component:/'
+        load 3 1 "$url$path/$name/invocations" | sed 's/^/  here: /'
         stop
-        "$AWS_LAMBDA_RIE" --runtime-interface-emulator-address 127.0.0.1:18080 "$work/bootstrap" > "$work/rie" 2>&1 &
-        server=$!
+        "$2"
         sleep 1
-        load 3 1 "http://127.0.0.1:18080$path/function/invocations" | sed 's/^/  in the emulator:/'
+        load 3 1 "$3" | sed "s/^/  $1:/"
+        test -z "$runtime" || kill "$runtime" 2>/dev/null || true
         kill "$server"
         wait "$server" 2>/dev/null || true
         pkill -f "$work/bootstrap" || true
-        server=
+        server= runtime=
     done
+}
+
+runtime=
+cp "$root/target/release/hello" "$work/bootstrap"
+
+emulator() {
+    "$AWS_LAMBDA_RIE" --runtime-interface-emulator-address 127.0.0.1:18080 "$work/bootstrap" > "$work/rie" 2>&1 &
+    server=$!
+}
+
+# Its server alone, so that what is measured is not what Cargo builds.
+watch() {
+    cd "$root/examples/hello"
+    "$CARGO_LAMBDA" lambda watch --only-lambda-apis -A 127.0.0.1 -P 18081 > "$work/watch" 2>&1 &
+    server=$!
+    for _ in $(seq 200); do
+        grep -q "starting Runtime server" "$work/watch" && break
+        sleep 0.05
+    done
+    AWS_LAMBDA_FUNCTION_NAME=_ AWS_LAMBDA_FUNCTION_VERSION=1 AWS_LAMBDA_FUNCTION_MEMORY_SIZE=128 \
+        AWS_LAMBDA_RUNTIME_API=http://127.0.0.1:18081/.rt "$work/bootstrap" > "$work/runtime" 2>&1 &
+    runtime=$!
+}
+
+if test -n "${AWS_LAMBDA_RIE:-}"; then
+    beside "the Runtime Interface Emulator" emulator "http://127.0.0.1:18080$path/function/invocations"
+fi
+if test -n "${CARGO_LAMBDA:-}"; then
+    beside "cargo lambda watch" watch "http://127.0.0.1:18081$path/_/invocations"
 fi
