@@ -47,7 +47,8 @@ const GRACE: Duration = Duration::from_secs(2);
 #[error("the exporter of traces cannot be made: {0}")]
 pub struct TracesError(String);
 
-/// Where traces of invocations go. Cheap to clone; what is queued is sent by [`flush`](Self::flush), and every second.
+/// Where traces of invocations go. Cheap to clone; what is queued is sent by [`flush`](Self::flush), and every second. The
+/// shutdown of a front door that has it sends what there is, and ends it for all who have it.
 ///
 /// Each invocation through a [`FrontDoor`](crate::FrontDoor) is a span of the function's name (of kind `SERVER`, and
 /// `PRODUCER` where it is asynchronous), from the request to the end of its answer. Within it are `init`, `restore` and
