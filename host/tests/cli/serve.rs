@@ -667,6 +667,14 @@ fn a_function_whose_runtime_is_started_elsewhere_is_served_by_it() {
 fn traces_go_to_the_collector_that_is_named_by_an_option_or_a_variable() {
     let collector = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let endpoint = format!("http://{}/otlp", collector.local_addr().expect("it has one"));
+    let (sender, connections) = mpsc::channel();
+    thread::spawn(move || {
+        for connection in collector.incoming() {
+            if sender.send(connection).is_err() {
+                return;
+            }
+        }
+    });
     for (arguments, variables) in [
         (&["--otlp-endpoint", &endpoint, "--quiet"][..], &[][..]),
         (&["--quiet"], &[("LAMBOX_OTLP_ENDPOINT", endpoint.as_str())]),
@@ -675,7 +683,8 @@ fn traces_go_to_the_collector_that_is_named_by_an_option_or_a_variable() {
         let answer = server.request("POST", INVOKE_HELLO, r#"{"name":"Ada"}"#);
         assert!(answer.contains("\r\nX-Amzn-Trace-Id: Root=1-"), "{answer}");
         assert!(answer.contains(";Sampled=1;"), "{answer}");
-        let (mut sent, _) = collector.accept().expect("it connects");
+        let sent = connections.recv_timeout(LIMIT).expect("it connects");
+        let mut sent = sent.expect("it is accepted");
         sent.set_read_timeout(Some(LIMIT)).expect("a timeout can be set");
         let mut head = [0; 32];
         sent.read_exact(&mut head).expect("it sends");
