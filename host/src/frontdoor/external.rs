@@ -43,7 +43,8 @@ impl FrontDoor {
     /// Serves the Runtime, Extensions, Telemetry and Logs APIs for functions with a
     /// [native runtime](crate::FunctionBuilder::native_runtime): `127.0.0.1:0` takes a free port. Such a function has one
     /// environment, and serves one invocation after the other; one that comes before a runtime has attached waits for it,
-    /// as long as the function's timeout.
+    /// as long as the function's timeout. A runtime that is started in the place of another gets the invocation that this
+    /// one has left.
     ///
     /// Has to be called within a tokio runtime.
     ///

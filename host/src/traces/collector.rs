@@ -14,9 +14,7 @@ use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 
-/// The port where an endpoint has none.
-///
-/// Source: OpenTelemetry's specification of the OTLP exporter is of 4318, and an URL without a port of HTTP's own.
+/// The port of a URL that names none: HTTP's. That of OTLP, 4318, has to be written.
 const HTTP_PORT: u16 = 80;
 
 /// How long a collector has to take a batch: 10 seconds, as OpenTelemetry's specification has it.

@@ -41,13 +41,16 @@ async fn serve(listener: &RuntimeListener, prefix: &str, times: usize) {
     }
 }
 
+/// An event comes back as it is.
+async fn echoes(door: &Door, name: &str, event: &str) {
+    let reply = door.invoke(name, &[], event).await;
+    assert_eq!((reply.status, reply.body.as_str()), (200, event), "{reply:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invocation_waits_until_a_runtime_is_there_and_all_are_served_by_it() {
     let (door, listener) = waiting([external("orders")]).await;
-    let invoke = async |event: &str| {
-        let reply = door.invoke("orders", &[], event).await;
-        assert_eq!((reply.status, reply.body.as_str()), (200, event), "{reply:?}");
-    };
+    let invoke = async |event| echoes(&door, "orders", event).await;
     // The first three come before it; one runtime serves them all, one after the other.
     let runtime = async {
         tokio::task::yield_now().await;
@@ -68,10 +71,7 @@ async fn several_functions_are_told_apart_by_their_names_in_the_path() {
         .await;
     assert_eq!(told.status, 404);
     assert!(told.body.contains("they are one, two"), "{}", told.body);
-    let invoke = async |name: &str, event: &str| {
-        let reply = door.invoke(name, &[], event).await;
-        assert_eq!((reply.status, reply.body.as_str()), (200, event), "{reply:?}");
-    };
+    let invoke = async |name, event| echoes(&door, name, event).await;
     tokio::join!(
         invoke("one", "1"),
         invoke("two", "2"),
@@ -91,10 +91,7 @@ async fn several_functions_are_told_apart_by_a_listener_of_each() {
         listener.expect("a port is free")
     };
     let (one, two) = (listen("one").await, listen("two").await);
-    let invoke = async |name: &str, event: &str| {
-        let reply = door.invoke(name, &[], event).await;
-        assert_eq!((reply.status, reply.body.as_str()), (200, event), "{reply:?}");
-    };
+    let invoke = async |name, event| echoes(&door, name, event).await;
     tokio::join!(
         invoke("one", "1"),
         invoke("two", "2"),
@@ -135,6 +132,20 @@ async fn who_waits_for_a_runtime_goes_on_to_what_takes_the_functions_place() {
     assert_eq!(reply.status(), 200);
     let body = axum::body::to_bytes(reply.into_body(), usize::MAX).await;
     assert_eq!(body.expect("it is whole"), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runtime_that_takes_anothers_place_gets_its_invocation_again() {
+    let (door, listener) = waiting([external("orders").hold_deadlines()]).await;
+    let mut caller = door.connect().await;
+    caller.send("POST", &invocations("orders"), &[], "1").await;
+    let mut first = Connection::open(listener.local_addr()).await;
+    let next = first.call("GET", "/2018-06-01/runtime/invocation/next", &[], "").await;
+    assert_eq!((next.status, next.body.as_str()), (200, "1"));
+    drop(first);
+    serve(&listener, "", 1).await;
+    assert_eq!(caller.receive().await.body, "1");
+    tokio::join!(echoes(&door, "orders", "2"), serve(&listener, "", 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
