@@ -690,8 +690,66 @@ fn traces_go_to_the_collector_that_is_named_by_an_option_or_a_variable() {
         sent.read_exact(&mut head).expect("it sends");
         assert!(head.starts_with(b"POST /otlp/v1/traces HTTP/1.1\r\n"), "{head:?}");
     }
+    // Nobody listens there any more.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0")
+        .expect("a port is free")
+        .local_addr();
+    let gone = format!("http://{}", gone.expect("it has one"));
+    let server = Server::start(&["--otlp-endpoint", &gone, "--quiet"]);
+    assert!(
+        server
+            .request("POST", INVOKE_HELLO, r#"{"name":"Ada"}"#)
+            .ends_with(HELLO)
+    );
+    let told = server.wait_for("spans are not sent, and dropped");
+    assert!(told.contains(&format!("{gone}/v1/traces")), "{told}");
     let refused = lambox(&["serve", "--otlp-endpoint", "https://127.0.0.1:4318"]);
     assert_eq!(refused.status, Some(2), "{}", refused.stderr);
     let told = "Lambox speaks no TLS to collectors; write it as in `http://127.0.0.1:4318`";
     assert!(refused.stderr.contains(told), "{}", refused.stderr);
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_nobody_up() {
+    use std::io::{BufRead as _, BufReader};
+
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lambox"))
+        .args([
+            "serve",
+            "--port",
+            "0",
+            "--timeout",
+            "60s",
+            "-e",
+            "LAMBOX_TRANSPORT=host",
+        ])
+        .args([GUESTS, "--handler", "flood-stdout"])
+        .current_dir(root())
+        .env("XDG_CACHE_HOME", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"))
+        .env_remove("LAMBOX_LOG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary was built");
+    let mut address = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().expect("it is a pipe"));
+    stdout.read_line(&mut address).expect("it is told");
+    let address = address.trim_end().replace("listening on http://", "");
+    let (sender, answers) = mpsc::channel();
+    thread::spawn(move || {
+        // Far more than a pipe holds.
+        let invoke = "/2015-03-31/functions/lambox-test-guests/invocations";
+        let _ = sender.send(request(&address, "POST", invoke, r#"{"bytes":1000000,"line":99}"#));
+    });
+    let answer = answers.recv_timeout(LIMIT);
+    // What was not read is there all the same.
+    let mut stderr = BufReader::new(child.stderr.take().expect("it is a pipe"));
+    let mut first = String::new();
+    stderr.read_line(&mut first).expect("it is told");
+    child.kill().expect("it runs");
+    child.wait().expect("it has ended");
+    let answer = answer.expect("it is answered");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(first.starts_with("START RequestId: "), "{first}");
 }

@@ -299,7 +299,7 @@ async fn streamed(response: Response<Incoming>) -> Result<u8, ServerError> {
 fn tell_log(encoded: Option<&str>) {
     let log = encoded.and_then(|encoded| BASE64_STANDARD.decode(encoded).ok());
     if let Some(log) = log {
-        terminal::write_log(&String::from_utf8_lossy(&log));
+        terminal::write_log(String::from_utf8_lossy(&log).into_owned());
     }
 }
 

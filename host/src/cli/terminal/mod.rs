@@ -1,11 +1,15 @@
 //! What the command line writes: payloads to standard output, everything else to standard error.
 
+mod stderr;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
 use lambox::lifecycle::Config;
 use lambox::{Compilation, LogEntry, LogSink, LogSource, Simulator, SimulatorBuilder};
+
+pub(crate) use self::stderr::Stderr;
 
 /// The log of an environment, on standard error.
 #[derive(Debug)]
@@ -29,15 +33,25 @@ impl LogSink for StderrLog {
             LogSource::Simulator(said) => writeln!(text, "lambox: {said}"),
             _ => entry.write_listed(&mut text, config),
         };
-        let text = if self.is_terminal {
-            harmless(&text)
+        stderr::write(if self.is_terminal {
+            shown(text)
         } else {
-            Cow::Owned(text)
-        };
-        // Each entry in one write, so that lines of processes that share a standard error are not mixed. That nobody
-        // reads the log is no reason to stop the function.
-        let _ = io::stderr().write_all(text.as_bytes());
+            text.into_bytes()
+        });
     }
+}
+
+/// A text as a terminal is given it.
+fn shown(text: String) -> Vec<u8> {
+    match harmless(&text) {
+        Cow::Owned(harmless) => harmless.into_bytes(),
+        Cow::Borrowed(_) => text.into_bytes(),
+    }
+}
+
+/// Returns when all that was said on standard error stands there.
+pub(crate) fn flush() {
+    stderr::flush();
 }
 
 /// A simulator that says on a terminal what it compiles, so that nobody wonders what takes so long. Elsewhere nobody
@@ -71,23 +85,21 @@ fn megabytes(bytes: usize) -> String {
 /// Says a sentence of Lambox's own on standard error. A text of several lines becomes one.
 pub(crate) fn tell(sentence: &str) {
     let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
-    // Where standard error is closed there is nobody to tell.
-    let _ = writeln!(io::stderr(), "lambox: {}", harmless(&sentence));
+    stderr::write(shown(format!("lambox: {sentence}\n")));
 }
 
 /// Writes lines of a log to standard error.
-pub(crate) fn write_log(text: &str) {
-    let mut stderr = io::stderr().lock();
-    // Where standard error is closed there is nobody to tell.
-    let _ = if stderr.is_terminal() {
-        stderr.write_all(harmless(text).as_bytes())
+pub(crate) fn write_log(text: String) {
+    stderr::write(if io::stderr().is_terminal() {
+        shown(text)
     } else {
-        stderr.write_all(text.as_bytes())
-    };
+        text.into_bytes()
+    });
 }
 
 /// Writes a line of Lambox's own to standard output.
 pub(crate) fn write_line(line: &str) -> io::Result<()> {
+    flush();
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{}", harmless(line))?;
     stdout.flush()
@@ -96,12 +108,13 @@ pub(crate) fn write_line(line: &str) -> io::Result<()> {
 /// Says on standard error what is wrong at a place, which stands first on the line, as editors look for it.
 pub(crate) fn tell_place(sentence: &str) {
     let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
-    // Where standard error is closed there is nobody to tell.
-    let _ = writeln!(io::stderr(), "{}", harmless(&sentence));
+    stderr::write(shown(format!("{sentence}\n")));
 }
 
-/// Writes a payload to standard output, as a line: its bytes, and a newline where it does not end in one.
+/// Writes a payload to standard output, as a line: its bytes, and a newline where it does not end in one. What was said
+/// before stands before it, where both go to one place.
 pub(crate) fn write_payload(payload: &[u8]) -> io::Result<()> {
+    flush();
     let mut stdout = io::stdout().lock();
     if stdout.is_terminal() {
         stdout.write_all(harmless(&String::from_utf8_lossy(payload)).as_bytes())?;
@@ -126,6 +139,7 @@ pub(crate) struct Stream {
 impl Stream {
     /// Writes a piece, so that its reader has it.
     pub(crate) fn write(&mut self, piece: &[u8]) -> io::Result<()> {
+        flush();
         let mut stdout = io::stdout().lock();
         if stdout.is_terminal() {
             stdout.write_all(harmless(&self.text(piece)).as_bytes())?;
