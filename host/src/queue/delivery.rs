@@ -1,9 +1,11 @@
 //! Sending to a file, and to an address of this machine.
 
-use std::fs::OpenOptions;
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,8 +18,8 @@ use tokio::net::TcpStream;
 
 use super::destination::LoopbackUrl;
 
-/// How long an address has to take a record: 10 seconds.
-const HTTP_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a destination has to take a record: 10 seconds.
+pub(super) const DELIVERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why something was not delivered.
 #[derive(Debug, thiserror::Error)]
@@ -28,20 +30,22 @@ pub(super) enum DeliveryError {
     Http(#[from] hyper::Error),
     #[error("it answered with status {0}")]
     Status(StatusCode),
-    #[error("it did not answer within {HTTP_TIMEOUT:?}")]
+    #[error("it did not answer within {DELIVERY_TIMEOUT:?}")]
     Timeout,
     #[error("the request cannot be made")]
     Request(#[from] http::Error),
 }
 
-/// Two lines that are written at once must not run into each other, nor one into the rest of one that failed.
-static APPENDING: Mutex<()> = Mutex::new(());
+/// Two lines that are written at once must not run into each other, nor one into the rest of one that failed. There are as
+/// many as there are destinations.
+static APPENDING: Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
 
 /// Appends a line to a file, and returns when it is on the disk: the event is forgotten then.
 pub(super) fn append(path: &Path, mut line: Vec<u8>) -> io::Result<()> {
     line.push(b'\n');
-    let _appending = APPENDING.lock();
-    let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+    let appending = Arc::clone(APPENDING.lock().entry(path.to_owned()).or_default());
+    let _appending = appending.lock();
+    let mut file = open(path)?;
     let length = file.metadata()?.len();
     let written = file.write_all(&line).and_then(|()| file.sync_data());
     if written.is_err() && file.metadata()?.is_file() {
@@ -55,9 +59,29 @@ pub(super) fn append(path: &Path, mut line: Vec<u8>) -> io::Result<()> {
     }
 }
 
+/// Opens a file to append to it. A pipe that nobody reads is an error, and nothing to wait for.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+
+        use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+        let flag = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+        let file = options.custom_flags(flag).open(path)?;
+        // What is read slowly is waited for all the same.
+        fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+        Ok(file)
+    }
+    #[cfg(not(unix))]
+    options.open(path)
+}
+
 /// Sends a body of JSON to an address of this machine.
 pub(super) async fn post(url: &LoopbackUrl, body: Vec<u8>) -> Result<(), DeliveryError> {
-    tokio::time::timeout(HTTP_TIMEOUT, post_without_limit(url, body))
+    tokio::time::timeout(DELIVERY_TIMEOUT, post_without_limit(url, body))
         .await
         .map_err(|_| DeliveryError::Timeout)?
 }
@@ -86,5 +110,22 @@ async fn post_without_limit(url: &LoopbackUrl, body: Vec<u8>) -> Result<(), Deli
         Ok(())
     } else {
         Err(DeliveryError::Status(status))
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_that_nobody_reads_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.expect("there is a mkfifo").success());
+        append(&path, b"{}".to_vec()).expect_err("nobody reads it");
+        let other = folder.path().join("file");
+        append(&other, b"{}".to_vec()).expect("it can be written");
+        assert_eq!(std::fs::read(&other).expect("it is there"), b"{}\n");
     }
 }

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
-use super::delivery::{append, post};
+use super::delivery::{DELIVERY_TIMEOUT, append, post};
 use super::destination::Destination;
 use super::functions::{AttemptError, EventFunctions};
 use super::storage::{Change, Payloads, ResponseChange, StorageError, StoredEvent};
@@ -118,6 +118,8 @@ impl Driver {
             request_id,
             function: function.into(),
             qualifier: qualifier.map(Into::into),
+            arn: Some(found.arn),
+            executed_version: Some(found.version),
             invoked_arn: invocation.invoked_function_arn,
             trace_id: invocation.trace_id,
             tenant_id: invocation.tenant_id,
@@ -373,8 +375,14 @@ async fn invoke(driver: &Driver, event: EventId, stored: &StoredEvent) -> Result
     invocation.trace_id.clone_from(&stored.trace_id);
     invocation.tenant_id.clone_from(&stored.tenant_id);
     let request = InvokeRequest::from_invocation(invocation);
-    let (function, qualifier) = (&stored.function, stored.qualifier.as_deref());
-    driver.functions.invoke(function, qualifier, request).await
+    let function = &stored.function;
+    let found = driver.functions.find(function, stored.qualifier.as_deref());
+    let version = found.ok_or(AttemptError::NotFound)?.version;
+    // The one that is noted is invoked, also where the qualifier means now one and now another.
+    if let Some(known) = driver.core.lock().events.get_mut(&event) {
+        Arc::make_mut(known).executed_version = Some(Arc::clone(&version));
+    }
+    driver.functions.invoke(function, Some(&version), request).await
 }
 
 /// What is to be sent.
@@ -408,11 +416,10 @@ async fn send(driver: &Arc<Driver>, delivery: &Delivery) -> Result<(), (Delivere
     let destination = stored.config.destination(delivery.target);
     let destination = destination.ok_or_else(|| never(&"there is no such destination"))?;
     let payloads = driver.store.read(*event).await.map_err(|error| again(&error))?;
-    let found = driver.functions.find(&stored.function, stored.qualifier.as_deref());
-    let (arn, version) = match &found {
-        Some(function) => (&*function.arn, &*function.version),
-        None => (stored.invoked_arn.as_deref().unwrap_or(&stored.function), "$LATEST"),
-    };
+    // One that was written down by an earlier version of Lambox has neither.
+    let arn = stored.arn.as_ref().or(stored.invoked_arn.as_ref());
+    let arn = arn.unwrap_or(&stored.function);
+    let version = stored.executed_version.as_deref().unwrap_or("$LATEST");
     let response = payloads.response.as_deref();
     let finished = Finished {
         at: driver.clock.now(),
@@ -446,7 +453,9 @@ async fn send(driver: &Arc<Driver>, delivery: &Delivery) -> Result<(), (Delivere
         }
         Destination::File(path) => {
             let path = path.clone();
-            let appended = tokio::task::spawn_blocking(move || append(&path, message)).await;
+            let appended = tokio::task::spawn_blocking(move || append(&path, message));
+            let appended = tokio::time::timeout(DELIVERY_TIMEOUT, appended).await;
+            let appended = appended.map_err(|_| again(&format!("it took more than {DELIVERY_TIMEOUT:?}")))?;
             appended.map_err(|error| again(&error))?.map_err(|error| again(&error))
         }
         Destination::Http(url) => post(url, message).await.map_err(|error| again(&error)),

@@ -102,6 +102,8 @@ mod tests {
             request_id: RequestId::from_uuid(Uuid::from_u128(number)),
             function: "probe".into(),
             qualifier: Some("live".into()),
+            arn: Some("arn:live".into()),
+            executed_version: Some("2".into()),
             invoked_arn: Some("arn".into()),
             trace_id: Some("Root=1".into()),
             tenant_id: Some("tenant".into()),

@@ -17,6 +17,10 @@ pub(in crate::queue) struct StoredEvent {
     pub(in crate::queue) request_id: RequestId,
     pub(in crate::queue) function: Arc<str>,
     pub(in crate::queue) qualifier: Option<Arc<str>>,
+    /// Its function's with a qualifier, when it came.
+    pub(in crate::queue) arn: Option<Arc<str>>,
+    /// The version that was invoked last, or that its qualifier meant when it came.
+    pub(in crate::queue) executed_version: Option<Arc<str>>,
     /// As its caller named the function.
     pub(in crate::queue) invoked_arn: Option<Arc<str>>,
     pub(in crate::queue) trace_id: Option<Arc<str>>,
@@ -52,6 +56,10 @@ struct Form {
     request_id: String,
     function: Arc<str>,
     qualifier: Option<Arc<str>>,
+    #[serde(default)]
+    arn: Option<Arc<str>>,
+    #[serde(default)]
+    executed_version: Option<Arc<str>>,
     invoked_arn: Option<Arc<str>>,
     trace_id: Option<Arc<str>>,
     tenant_id: Option<Arc<str>>,
@@ -93,6 +101,8 @@ impl StoredEvent {
             request_id: self.request_id.to_string(),
             function: self.function.clone(),
             qualifier: self.qualifier.clone(),
+            arn: self.arn.clone(),
+            executed_version: self.executed_version.clone(),
             invoked_arn: self.invoked_arn.clone(),
             trace_id: self.trace_id.clone(),
             tenant_id: self.tenant_id.clone(),
@@ -142,6 +152,8 @@ impl StoredEvent {
             request_id: form.request_id.parse().map_err(StorageError::of)?,
             function: form.function,
             qualifier: form.qualifier,
+            arn: form.arn,
+            executed_version: form.executed_version,
             invoked_arn: form.invoked_arn,
             trace_id: form.trace_id,
             tenant_id: form.tenant_id,
