@@ -102,6 +102,8 @@ pub(super) enum Refusal {
     Environment(InvokeError),
     /// No native runtime has attached itself.
     NoRuntime,
+    /// The function isolates tenants, and the invocation names none.
+    NoTenant,
 }
 
 impl From<NotPlaced> for Refusal {
@@ -333,6 +335,10 @@ impl Directory {
     }
 
     async fn place(&self, version: &Version, request: &InvokeRequest) -> Result<Held, Refusal> {
+        // Whichever way it has come.
+        if version.isolates_tenants() && request.tenant().is_none() {
+            return Err(Refusal::NoTenant);
+        }
         let mut found = None;
         for _ in 0..MAX_LOOKUPS {
             let version = found.as_ref().unwrap_or(version);
@@ -383,6 +389,7 @@ impl From<Refusal> for ApiError {
                 "The operation cannot be performed at this time. The function is currently in the following state: Pending. \
                  No runtime has attached itself.",
             ),
+            Refusal::NoTenant => Self::no_tenant(),
             Refusal::NotPlaced(NotPlaced::Gone) => {
                 Self::new(Exception::ResourceNotFound, "The function is not there any more.")
             }

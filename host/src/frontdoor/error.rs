@@ -170,6 +170,16 @@ impl ApiError {
         )
     }
 
+    /// An invocation of a function that isolates tenants names none.
+    ///
+    /// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/tenant-isolation-invoke.html>, exception and words.
+    pub(super) fn no_tenant() -> Self {
+        Self::invalid_parameter(
+            "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try \
+             again.",
+        )
+    }
+
     /// A request over a limit of concurrency or rate.
     pub(super) fn throttled(reason: &'static str, retry_after: u64) -> Self {
         Self {

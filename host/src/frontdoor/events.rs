@@ -130,7 +130,8 @@ async fn start(
     started.map_err(|refusal| match refusal {
         Refusal::NotPlaced(NotPlaced::Throttled { .. })
         | Refusal::Environment(InvokeError::QueueFull | InvokeError::Refused(_)) => AttemptError::Throttled,
-        Refusal::NotPlaced(NotPlaced::Gone) => AttemptError::NotFound,
+        // As where there is no such function: it ends, since it names a tenant never.
+        Refusal::NotPlaced(NotPlaced::Gone) | Refusal::NoTenant => AttemptError::NotFound,
         Refusal::NoRuntime | Refusal::Environment(_) | Refusal::NotPlaced(_) => AttemptError::Fault,
     })
 }

@@ -80,6 +80,7 @@ impl FrontDoor {
         B: Body<Data = Bytes>,
     {
         let version = self.find(name, called.head.uri.query())?;
+        check_tenant(&Parameters::of_event(), &version)?;
         let body = collect(body).await?;
         check_event(body.len(), MAX_OLD_EVENT_BYTES, Exception::RequestEntityTooLarge)?;
         let event = request::event(body)?;
@@ -202,15 +203,12 @@ where
 
 /// Refuses a tenant that a function does not ask for, and an invocation without one that it does.
 ///
-/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/tenant-isolation-invoke.html>: the exception, and the
-/// words for a tenant that is missing, after which the others are.
+/// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/tenant-isolation-invoke.html>: the exception; the words
+/// for a tenant that is not asked for are after those for one that is missing.
 pub(super) fn check_tenant(parameters: &Parameters, version: &Version) -> Result<(), ApiError> {
     match (&parameters.tenant_id, version.isolates_tenants()) {
         (Some(_), true) | (None, false) => Ok(()),
-        (None, true) => Err(ApiError::invalid_parameter(
-            "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try \
-             again.",
-        )),
+        (None, true) => Err(ApiError::no_tenant()),
         (Some(_), false) => Err(ApiError::invalid_parameter(
             "The invoked function is not enabled with tenancy configuration. Remove the tenant ID from your request and \
              try again.",

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,6 +21,9 @@ use crate::transport::http::{RealListener, listen_with};
 /// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>.
 const MAX_HEAD_BYTES: usize = 1 << 20;
 
+/// How long requests have that are not answered when it closes: 2 seconds, as long as a shutdown takes.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// A listener of a [`FrontDoor`]'s. Dropping it closes it and every connection to it.
 #[derive(Debug)]
 pub struct FrontDoorListener {
@@ -34,10 +38,11 @@ impl FrontDoorListener {
         self.listener.local_addr()
     }
 
-    /// Closes it when the requests that have come are answered.
+    /// Closes it when the requests that have come are answered, or after two seconds: a client may never send the rest of
+    /// its request, nor read its answer.
     pub async fn close(self) {
         self.closing.send_replace(true);
-        self.closing.closed().await;
+        let _ = tokio::time::timeout(GRACE, self.closing.closed()).await;
     }
 }
 

@@ -231,6 +231,8 @@ impl Metrics {
 
     /// All of it as a text, with how many environments there are now and what the queue has.
     pub(crate) fn text(&self, environments: &[(String, Counts)], queue: QueueNumbers) -> String {
+        // A function that was removed has none.
+        self.environments.clear();
         for (function, counts) in environments {
             for (kind, count) in [
                 ("busy", counts.busy),

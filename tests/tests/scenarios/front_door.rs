@@ -11,6 +11,8 @@ use lambox::{
 };
 use lambox_tests::{Connection, FunctionBuilderExt as _, Reply, Transport, component, over, simulator, within};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// A front door that listens.
 pub(crate) struct Door {
@@ -927,4 +929,24 @@ async fn only_the_loopback_is_listened_on() {
             .expect_err(address);
         assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied, "{address}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_request_holds_no_shutdown_up() {
+    let door = Door::open([over(Transport::Host, "echo")]).await;
+    let mut connection = within(TcpStream::connect(door.address)).await.expect("it listens");
+    let half = format!(
+        "POST {} HTTP/1.1\r\nhost: lambda\r\ncontent-length: 100\r\nexpect: 100-continue\r\n\r\n",
+        invocations("probe")
+    );
+    within(connection.write_all(half.as_bytes())).await.expect("it reads");
+    // It is in the middle of the request now.
+    let mut told = [0; 12];
+    within(connection.read_exact(&mut told))
+        .await
+        .expect("it asks for more");
+    assert_eq!(&told, b"HTTP/1.1 100");
+    let Door { front, listener, .. } = door;
+    within(front.shutdown()).await;
+    within(listener.close()).await;
 }

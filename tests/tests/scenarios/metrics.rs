@@ -117,6 +117,17 @@ async fn what_is_scraped_is_what_happened() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_was_removed_has_no_environments() {
+    let function = over(Transport::Host, "echo").build().expect("it is well configured");
+    let door = Door::of(FrontDoor::builder().metrics().function(function).build()).await;
+    door.invoke("probe", &[], "1").await;
+    let idle = r#"lambox_environments{function="probe",kind="idle"}"#;
+    assert!(door.scrape().await.contains_key(idle));
+    assert!(door.front.remove("probe"));
+    assert!(!door.scrape().await.contains_key(idle));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_environment_for_several_that_ended_is_gone() {
     let function = over(Transport::Sockets, "init-error").max_concurrency(4.try_into().expect("it can be"));
     let door = FrontDoor::builder()

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use lambox::lifecycle::Config;
 use lambox::{
-    AliasRoute, AliasWeight, Deployment, FrontDoor, Function, FunctionBuilder, LogEntry, LogSink, LogSource,
-    PlatformEvent, Simulator, StreamRate,
+    AliasRoute, AliasWeight, AsyncConfig, Deployment, FrontDoor, Function, FunctionBuilder, LogEntry, LogSink,
+    LogSource, PlatformEvent, Simulator, StreamRate,
 };
 use lambox_tests::{Connection, FunctionBuilderExt as _, Transport, over, within};
 use serde_json::{Value, json};
@@ -339,6 +339,51 @@ async fn an_alias_leads_to_its_versions_by_their_weights() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_record_of_an_event_names_the_version_that_was_executed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let records = folder.path().join("records.jsonl");
+    let destination = format!("file:{}", records.display());
+    let half = AliasRoute::to("1").with_additional("2", AliasWeight::new(0.5).expect("it is a part"));
+    let deployment = Deployment::new(build(over(Transport::Host, "env")))
+        .publish(1)
+        .publish(2)
+        .alias("half", half)
+        .asynchronous(AsyncConfig {
+            on_success: Some(destination.parse().expect("a destination")),
+            ..AsyncConfig::default()
+        });
+    let door = deployed(deployment).await;
+    for _ in 0..20 {
+        let reply = door
+            .invoke("probe:half", &[("x-amz-invocation-type", "Event")], "{}")
+            .await;
+        assert_eq!(reply.status, 202, "{reply:?}");
+    }
+    let records: Vec<Value> = within(async {
+        loop {
+            let text = std::fs::read_to_string(&records).unwrap_or_default();
+            if text.matches('\n').count() == 20 {
+                return text
+                    .lines()
+                    .map(|line| serde_json::from_str(line).expect("JSON"))
+                    .collect();
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    for record in records {
+        let executed = &record["responseContext"]["executedVersion"];
+        assert_eq!(
+            executed,
+            &record["responsePayload"]["vars"]["AWS_LAMBDA_FUNCTION_VERSION"]
+        );
+        let arn = record["requestContext"]["functionArn"].as_str().expect("a text");
+        assert!(arn.ends_with(":function:probe:half"), "{arn}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tenants_have_environments_of_their_own_and_have_to_be_named() {
     // It answers how often its environment has been invoked.
     let function = build(over(Transport::Host, "grow-memory"));
@@ -377,6 +422,17 @@ async fn tenants_have_environments_of_their_own_and_have_to_be_named() {
              tenancy configuration. Add a valid tenant ID in your request and try again.\"}"
         );
     }
+    // On the ways on which none can be named.
+    let old = door
+        .call("POST", "/2014-11-13/functions/probe/invoke-async", &[], "{}")
+        .await;
+    assert_eq!(
+        (old.status, old.header("x-amzn-errortype")),
+        (400, "invalidparametervalueexception")
+    );
+    let url = door.call("GET", "/lambda-url/probe/", &[], "").await;
+    assert_eq!(url.status, 400, "{url:?}");
+    assert_eq!(invoke("blue").await, 4, "nobody else was there");
     let door = Door::open([over(Transport::Host, "echo")]).await;
     let reply = door.invoke("probe", &[("x-amz-tenant-id", "blue")], "{}").await;
     assert_eq!(

@@ -154,20 +154,34 @@ impl UrlResponse {
                 seen_type = true;
                 self.headers.insert(name, value);
             } else {
-                self.headers.append(name, value);
+                self.append(name, value)?;
             }
         }
+        Ok(())
+    }
+
+    /// Adds a header, as long as there are not too many.
+    fn append(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), NoResponse> {
+        if self.headers.len() >= MAX_HEADERS {
+            return Err(NoResponse);
+        }
+        self.headers.append(name, value);
         Ok(())
     }
 
     fn set_cookies<'a>(&mut self, cookies: impl Iterator<Item = &'a str>) -> Result<(), NoResponse> {
         for cookie in cookies {
             let cookie = HeaderValue::from_str(cookie).map_err(|_| NoResponse)?;
-            self.headers.append(SET_COOKIE, cookie);
+            self.append(SET_COOKIE, cookie)?;
         }
         Ok(())
     }
 }
+
+/// How many headers and cookies an answer has at most: 1,000.
+///
+/// Source: ours; the service names no number. A map of headers holds some 24,000.
+const MAX_HEADERS: usize = 1_000;
 
 /// A status that ends a request: one of the hundreds would only announce another.
 fn status(code: u64) -> Result<StatusCode, NoResponse> {
@@ -247,6 +261,20 @@ mod tests {
 
     const PRELUDE: &str = "{\"statusCode\":206,\"headers\":{\"Content-Type\":\"application/x-owned-stream\",\
                            \"X-Owned\":\"stream\"},\"cookies\":[\"s=1; Path=/\",\"t=2; HttpOnly\"]}\0\0\0\0\0\0\0\0A\0";
+
+    #[test]
+    fn an_answer_with_too_many_headers_is_none() {
+        let answer = |count: usize| {
+            let headers: serde_json::Map<String, Value> = (0..count)
+                .map(|number| (format!("a{number}"), Value::from("")))
+                .collect();
+            let answer = serde_json::json!({ "statusCode": 200, "headers": headers, "cookies": ["a=b"] });
+            UrlResponse::of_buffered(answer.to_string().into(), None).map(|response| response.headers.len())
+        };
+        assert_eq!(answer(MAX_HEADERS - 2).ok(), Some(MAX_HEADERS));
+        assert!(answer(MAX_HEADERS).is_err());
+        assert!(answer(30_000).is_err(), "more than a map of headers holds");
+    }
 
     #[test]
     fn answers_to_a_buffered_url_are_read_as_the_service_reads_them() {

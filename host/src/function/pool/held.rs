@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use lambox_lifecycle::pool::EnvironmentId;
+use lambox_lifecycle::pool::{EnvironmentId, ThrottleReason};
 use lambox_lifecycle::{Lifecycle, Outcome, Phase};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -80,10 +80,16 @@ impl Held {
             over: Arc::clone(&over),
             counted,
         };
-        if let Some(counted) = &watch.counted {
-            counted.begun();
+        let counts = watch.counted.clone();
+        let begun = begin(&self.environment, request.watched_by(Arc::new(watch)));
+        match (&begun, counts) {
+            (Ok(_), Some(counted)) => counted.begun(),
+            (Err(InvokeError::QueueFull | InvokeError::Refused(_)), Some(counted)) => {
+                counted.throttled(ThrottleReason::ConcurrentInvocationLimitExceeded);
+            }
+            (Ok(_) | Err(_), _) => {}
         }
-        let begun = begin(&self.environment, request.watched_by(Arc::new(watch)))?;
+        let begun = begun?;
         self.is_given_back = true;
         let (pool, id, environment) = (Arc::clone(&self.pool), self.id, Arc::clone(&self.environment));
         let serves_several = self.serves_several;
