@@ -57,7 +57,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<u8, Error> {
             terminal::write_payload(told(&configuration).as_bytes()).map_err(Error::Stdout)?;
             Ok(exit_code::SUCCESS)
         }
-        Err(UnusableConfiguration::Problems(problems)) => {
+        Err(UnusableConfiguration::Problems { problems, .. }) => {
             for problem in &problems {
                 terminal::tell_place(&problem.to_string());
             }

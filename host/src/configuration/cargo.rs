@@ -175,6 +175,7 @@ impl Manifest {
             Origin::File(named) if named.canonicalize().is_ok_and(|named| named == path) => named.to_path_buf(),
             Origin::File(_) | Origin::Variable(_) | Origin::Option(_) => relative(path),
         };
+        source.findings.borrow_mut().read(&path);
         // Cargo has read it already: what is wrong with it, it said.
         let node = document::read(&path).map_or_else(|_| Node::empty_table(), |text| parse_toml(&text).0);
         Self { path, node }
@@ -332,6 +333,7 @@ impl Of {
 
     /// Variables of a file, `NAME=VALUE` a line.
     fn env_file(&mut self, source: &Source<'_>, file: &Set<PathBuf>) {
+        source.findings.borrow_mut().read(&file.value);
         let lines = match document::read(&file.value) {
             Ok(lines) => lines,
             Err(error) => {

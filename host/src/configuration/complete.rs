@@ -336,10 +336,12 @@ fn check_paths(draft: &FunctionDraft, findings: &mut Findings) {
             ),
             Err(_) => format!("there is no program `{}`", path.display()),
         };
+        findings.miss(path);
         findings.problem(at.clone(), message);
     }
     for Set { value: path, at } in draft.package.iter().chain(draft.layers.iter().flatten()) {
         if !path.exists() {
+            findings.miss(path);
             findings.problem(
                 at.clone(),
                 format!("there is no folder or archive `{}`", path.display()),
@@ -348,6 +350,7 @@ fn check_paths(draft: &FunctionDraft, findings: &mut Findings) {
     }
     for Set { value: folder, at } in draft.folders.iter().flatten() {
         if !folder.host.is_dir() {
+            findings.miss(&folder.host);
             findings.problem(at.clone(), format!("there is no folder `{}`", folder.host.display()));
         }
     }

@@ -17,10 +17,17 @@ impl Destinations {
     pub(super) fn read(mut reader: Reader<'_>) -> Self {
         let mut one = |name| {
             let mut reader = reader.table(name, "a destination")?;
-            // What the ARN says too.
-            let _ = reader.get("type");
-            let node = reader.get("destination");
-            let destination = node.and_then(|node| destination(reader.source, node));
+            let kind = reader.get("type");
+            let destination = match (reader.get("destination"), kind) {
+                // What its type says too, its ARN says.
+                (Some(node), _) => destination(reader.source, node),
+                (None, Some(kind)) => {
+                    let message = "a destination that is made with the stack is not here: nobody is told";
+                    reader.source.ignore(kind.at, message);
+                    None
+                }
+                (None, None) => None,
+            };
             reader.end();
             destination
         };

@@ -96,8 +96,13 @@ pub enum UnusableConfiguration {
     )]
     None(PathBuf),
     /// There is something wrong in it; all that was found, in the order of files and lines.
-    #[error("the configuration is not accepted: {}", text_of(.0))]
-    Problems(Vec<Problem>),
+    #[error("the configuration is not accepted: {}", text_of(.problems))]
+    Problems {
+        /// What is wrong.
+        problems: Vec<Problem>,
+        /// The files that were read, and those that are not there: whoever changes one of them may have mended it.
+        files: Vec<PathBuf>,
+    },
 }
 
 fn text_of(problems: &[Problem]) -> String {
@@ -113,9 +118,27 @@ const MAX_FINDINGS: usize = 100;
 pub(super) struct Findings {
     problems: Vec<Problem>,
     ignored: Vec<Ignored>,
+    /// The files that were read, in their order.
+    files: Vec<PathBuf>,
+    /// What is named and not there.
+    missing: Vec<PathBuf>,
 }
 
 impl Findings {
+    /// A file is read.
+    pub(super) fn read(&mut self, path: &Path) {
+        if !self.files.iter().any(|known| known == path) {
+            self.files.push(path.to_owned());
+        }
+    }
+
+    /// A file or folder is named that is not there.
+    pub(super) fn miss(&mut self, path: &Path) {
+        if self.missing.len() < MAX_FINDINGS {
+            self.missing.push(path.to_owned());
+        }
+    }
+
     pub(super) fn problem(&mut self, location: Location, message: impl Into<String>) {
         let problem = Problem {
             location,
@@ -136,13 +159,18 @@ impl Findings {
         }
     }
 
-    pub(super) fn end(mut self) -> Result<Vec<Ignored>, UnusableConfiguration> {
+    /// What has no effect, and the files that were read; or what is wrong.
+    pub(super) fn end(mut self) -> Result<(Vec<Ignored>, Vec<PathBuf>), UnusableConfiguration> {
         if self.problems.is_empty() {
             self.ignored.sort_by(|one, other| one.location.cmp(&other.location));
-            Ok(self.ignored)
+            Ok((self.ignored, self.files))
         } else {
             self.problems.sort_by(|one, other| one.location.cmp(&other.location));
-            Err(UnusableConfiguration::Problems(self.problems))
+            self.files.append(&mut self.missing);
+            Err(UnusableConfiguration::Problems {
+                problems: self.problems,
+                files: self.files,
+            })
         }
     }
 }

@@ -127,7 +127,6 @@ impl Configuration {
         let findings = RefCell::new(Findings::default());
         let mut gathering = Gathering {
             findings: &findings,
-            files: Vec::new(),
             functions: BTreeMap::new(),
             defaults: FunctionDraft::default(),
         };
@@ -156,10 +155,7 @@ impl Configuration {
             }
         };
         let Gathering {
-            files,
-            functions,
-            defaults,
-            ..
+            functions, defaults, ..
         } = gathering;
         let mut findings = findings.into_inner();
         let functions = functions
@@ -169,11 +165,12 @@ impl Configuration {
                 complete(&name, location, draft, &mut findings)
             })
             .collect();
+        let (ignored, files) = findings.end()?;
         Ok(Self {
             files,
             account: account.end(),
             functions,
-            ignored: findings.end()?,
+            ignored,
         })
     }
 
@@ -213,7 +210,6 @@ impl Configuration {
 #[derive(Debug)]
 struct Gathering<'a> {
     findings: &'a RefCell<Findings>,
-    files: Vec<PathBuf>,
     functions: BTreeMap<String, (Location, FunctionDraft)>,
     defaults: FunctionDraft,
 }
@@ -221,7 +217,7 @@ struct Gathering<'a> {
 impl<'a> Gathering<'a> {
     /// A file's text, if it can be read.
     fn text(&mut self, path: &Path) -> Option<String> {
-        self.files.push(path.to_owned());
+        self.findings.borrow_mut().read(path);
         match document::read(path) {
             Ok(text) => Some(text),
             Err(error) => {
@@ -269,7 +265,7 @@ impl<'a> Gathering<'a> {
     }
 
     fn cargo(&mut self, path: &Path) {
-        self.files.push(path.to_owned());
+        self.findings.borrow_mut().read(path);
         let source = self.source(path, Spelling::Snake, true);
         let functions = cargo::read(&source, path);
         self.lay_over(functions);

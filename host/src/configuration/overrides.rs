@@ -13,7 +13,12 @@ use super::reader::{Origin, Reader, Source, Spelling};
 const PREFIX: &str = "LAMBOX_";
 
 /// Variables that others read.
-const NO_SETTINGS: [&str; 3] = ["LAMBOX_LOG", "LAMBOX_LOG_STYLE", "LAMBOX_CONFIG"];
+const NO_SETTINGS: [&str; 4] = [
+    "LAMBOX_LOG",
+    "LAMBOX_LOG_STYLE",
+    "LAMBOX_CONFIG",
+    "LAMBOX_OTLP_ENDPOINT",
+];
 
 /// What can be set of every function by one value, and where a file has it.
 const OF_FUNCTIONS: [(&str, &[&str]); 9] = [

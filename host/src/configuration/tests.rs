@@ -69,7 +69,7 @@ fn told(files: &[(&str, &str)], overrides: &Overrides) -> String {
 fn wrong(files: &[(&str, &str)]) -> String {
     let folder = folder(files);
     let error = Configuration::load(folder.path().join(files[0].0), &Overrides::default()).expect_err("it is wrong");
-    let UnusableConfiguration::Problems(problems) = error else {
+    let UnusableConfiguration::Problems { problems, .. } = error else {
         panic!("{error}")
     };
     let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -678,7 +678,7 @@ fn places_are_in(text: &str, loaded: Result<Configuration, UnusableConfiguration
             .into_iter()
             .map(|ignored| ignored.location)
             .collect(),
-        Err(UnusableConfiguration::Problems(problems)) => {
+        Err(UnusableConfiguration::Problems { problems, .. }) => {
             problems.into_iter().map(|problem| problem.location).collect()
         }
         Err(error) => return Err(TestCaseError::fail(error.to_string())),
@@ -691,4 +691,51 @@ fn places_are_in(text: &str, loaded: Result<Configuration, UnusableConfiguration
         }
     }
     Ok(())
+}
+
+#[test]
+fn what_is_wrong_says_which_files_may_mend_it() {
+    let folder = folder(&[(
+        "lambox.toml",
+        "[functions.a]\ncode = 'target/a.wasm'\n[template]\npath = 'template.yaml'\n",
+    )]);
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("template.yaml"), "Resources: [\n").expect("it can be written");
+    let error = Configuration::load(folder.path(), &Overrides::default()).expect_err("it is wrong");
+    let UnusableConfiguration::Problems { files, .. } = error else {
+        panic!("{error}")
+    };
+    for name in ["lambox.toml", "template.yaml", "target/a.wasm"] {
+        assert!(files.contains(&at(name)), "{name} in {files:?}");
+    }
+}
+
+#[test]
+fn the_manifests_of_a_workspace_and_its_files_of_variables_are_among_those_that_were_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("one/src")).expect("it can be made");
+    for (name, text) in [
+        ("Cargo.toml", "[workspace]\nmembers = ['one']\nresolver = '3'\n"),
+        (
+            "one/Cargo.toml",
+            "[package]\nname = 'one'\nversion = '0.1.0'\nedition = '2024'\n[package.metadata.lambda.deploy]\nenv_file = '.env'\n",
+        ),
+        ("one/src/main.rs", "fn main() {}\n"),
+        ("one/.env", "A=b\n"),
+    ] {
+        fs::write(at(name), text).expect("it can be written");
+    }
+    let loaded = Configuration::load(at("Cargo.toml"), &Overrides::default());
+    let files = match loaded {
+        Ok(configuration) => configuration.files,
+        // What it builds is not there.
+        Err(UnusableConfiguration::Problems { files, .. }) => files,
+        Err(error) => panic!("{error}"),
+    };
+    let root = folder.path().canonicalize().expect("it is there");
+    let read: Vec<_> = files.iter().filter_map(|file| file.canonicalize().ok()).collect();
+    for name in ["Cargo.toml", "one/Cargo.toml", "one/.env"] {
+        assert!(read.contains(&root.join(name)), "{name} in {files:?}");
+    }
 }

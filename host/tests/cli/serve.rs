@@ -472,6 +472,40 @@ package = 'files'
     // A file within a folder of a package's.
     fs::write(at("files/more/table.json"), "{}").expect("it can be written");
     server.wait_for("`two` has changed");
+
+    // A link on the way, which leads elsewhere; and a file of the same length and time.
+    for (release, from) in [("1", HANDLER), ("2", GUESTS)] {
+        fs::create_dir_all(at(release)).expect("it can be made");
+        fs::copy(root().join(from), at(release).join("four.wasm")).expect("it can be copied");
+    }
+    std::os::unix::fs::symlink("1", at("current")).expect("it can be linked");
+    let four = text.replace("link.wasm", "current/four.wasm");
+    fs::write(&configuration, &four).expect("it can be written");
+    server.wait_for("`one` has changed");
+    std::os::unix::fs::symlink("2", at("next")).expect("it can be linked");
+    fs::rename(at("next"), at("current")).expect("it can be renamed");
+    server.wait_for("`one` has changed");
+    assert!(server.invoke("one").ends_with("\r\n\r\n{\"name\":\"Ada\"}"));
+
+    // One that is named before it is built, while something is written there all the time.
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let begun = Instant::now();
+            while !is_done.load(std::sync::atomic::Ordering::Acquire) && begun.elapsed() < LIMIT {
+                fs::write(at("log.txt"), "a line").expect("it can be written");
+                thread::sleep(std::time::Duration::from_millis(10));
+            }
+        });
+        let three = format!("{text}[functions.three]\ncode = 'later/three.wasm'\n");
+        fs::write(&configuration, three).expect("it can be written");
+        server.wait_for("all functions are served as they were");
+        fs::create_dir_all(at("later")).expect("it can be made");
+        fs::copy(root().join(HANDLER), at("later/three.wasm")).expect("it can be copied");
+        server.wait_for("`three` is served too");
+        is_done.store(true, std::sync::atomic::Ordering::Release);
+    });
+    assert!(server.invoke("three").ends_with(HELLO));
 }
 
 #[test]

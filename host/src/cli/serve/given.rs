@@ -78,6 +78,14 @@ impl Given {
         }
     }
 
+    /// The variables that are set and would be settings of a configuration, with the option that is the same.
+    pub(super) fn variables_of_configuration() -> impl Iterator<Item = (String, String)> {
+        SETTINGS.iter().filter_map(|(id, setting)| {
+            let variable = format!("LAMBOX_{}", setting.to_ascii_uppercase());
+            std::env::var_os(&variable).map(|_| (variable, option(id)))
+        })
+    }
+
     /// What comes before the files: the environment, and before that the options.
     pub(super) fn overrides(&self) -> Overrides {
         // What is no text can be no setting.

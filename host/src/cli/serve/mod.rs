@@ -366,6 +366,11 @@ impl Plan {
                 overrides: given.overrides(),
             }
         } else {
+            for (variable, option) in Given::variables_of_configuration() {
+                terminal::tell(&format!(
+                    "`{variable}` has no effect on what the command line names; `{option}` has"
+                ));
+            }
             let function = |component| FunctionPlan::new(component, None, arguments.function.clone());
             let external = arguments.native.external.iter();
             let external = external.map(|name| FunctionPlan::external(name.clone(), arguments.function.clone()));
@@ -415,7 +420,7 @@ impl Plan {
     /// What is to be served, read and checked without loading anything; and where.
     fn wanted(&self) -> Result<(Wanted, SocketAddr), Error> {
         let wanted = match self.source.wanted() {
-            Err(Error::Configuration(UnusableConfiguration::Problems(problems))) => {
+            Err(Error::Configuration(UnusableConfiguration::Problems { problems, .. })) => {
                 for problem in &problems {
                     terminal::tell_place(&problem.to_string());
                 }

@@ -228,7 +228,7 @@ fn state(path: &Path) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     let mut folders = vec![path.to_owned()];
     if !metadata.is_dir() {
-        (metadata.modified().ok()?, metadata.len()).hash(&mut hasher);
+        hash(&metadata, &mut hasher);
         folders.clear();
     }
     let mut left = MAX_PACKAGE_FILES;
@@ -240,13 +240,25 @@ fn state(path: &Path) -> Option<u64> {
             left = left.checked_sub(1)?;
             let Ok(metadata) = entry.metadata() else { continue };
             let path = entry.path();
-            (&path, metadata.modified().ok(), metadata.len()).hash(&mut hasher);
+            path.hash(&mut hasher);
+            hash(&metadata, &mut hasher);
             if metadata.is_dir() {
                 folders.push(path);
             }
         }
     }
     Some(hasher.finish())
+}
+
+/// What tells one state of a file from another. Times of modification can be set: some tools give all files the same.
+fn hash(metadata: &fs::Metadata, hasher: &mut DefaultHasher) {
+    (metadata.modified().ok(), metadata.len()).hash(hasher);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+
+        (metadata.dev(), metadata.ino(), metadata.ctime(), metadata.ctime_nsec()).hash(hasher);
+    }
 }
 
 impl Fingerprint {

@@ -1,18 +1,24 @@
 //! What has changed is served from the next invocation on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lambox::{FrontDoor, LogSink, Simulator};
+use lambox::{FrontDoor, LogSink, Simulator, UnusableConfiguration};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
 use super::Error;
 use super::source::{Fingerprint, Source, Wanted};
 use crate::cli::terminal;
+
+/// How long it is waited for quiet.
+const MAX_UNQUIET: Duration = Duration::from_secs(1);
+
+/// How many links a path leads over at most, as in Linux.
+const MAX_LINKS: usize = 40;
 
 /// How often it is looked again at what has changed while more came to be watched.
 const MAX_LOOKS: usize = 16;
@@ -27,9 +33,16 @@ pub(super) struct Watch {
     door: FrontDoor,
     log: Option<Arc<dyn LogSink>>,
     holds_deadlines: bool,
-    /// What is served, and what it was made of.
-    served: BTreeMap<String, Fingerprint>,
+    /// What was last seen of each function.
+    seen: BTreeMap<String, Fingerprint>,
+    /// Those that are served.
+    served: BTreeSet<String>,
+    /// What was said of a configuration that cannot be used, while it cannot.
+    told: Option<String>,
+    /// By which functions are loaded: that of the start.
     account: lambox::AccountConfiguration,
+    /// What the configuration says now.
+    wanted_account: lambox::AccountConfiguration,
     /// Those of the configuration.
     files: Vec<PathBuf>,
     watcher: RecommendedWatcher,
@@ -65,8 +78,11 @@ impl Watch {
             door,
             log,
             holds_deadlines,
-            served: loaded,
+            served: loaded.keys().cloned().collect(),
+            seen: loaded,
+            told: None,
             account: wanted.account.clone(),
+            wanted_account: wanted.account.clone(),
             files: wanted.files.clone(),
             watcher: watcher.map_err(Error::Watch)?,
             folders: BTreeMap::new(),
@@ -79,7 +95,9 @@ impl Watch {
     /// Serves what has changed, as long as it is polled.
     pub(super) async fn run(mut self) {
         while self.changes.recv().await.is_some() {
-            while let Ok(Some(())) = tokio::time::timeout(QUIET, self.changes.recv()).await {}
+            let quiet = async { while let Ok(Some(())) = tokio::time::timeout(QUIET, self.changes.recv()).await {} };
+            // Where something is written all the time, it is looked at all the same.
+            let _ = tokio::time::timeout(MAX_UNQUIET, quiet).await;
             // Compiling keeps a thread busy.
             let done = tokio::task::spawn_blocking(move || {
                 for _ in 0..MAX_LOOKS {
@@ -101,37 +119,50 @@ impl Watch {
         let wanted = match self.source.wanted() {
             Ok(wanted) => wanted,
             Err(error) => {
-                tell(&error.told(), "all functions are served as they were");
+                let told = error.told();
+                if self.told.as_ref() != Some(&told) {
+                    tell(&told, "all functions are served as they were");
+                    self.told = Some(told);
+                }
+                if let Error::Configuration(UnusableConfiguration::Problems { files, .. }) = error {
+                    self.files = files;
+                }
                 return self.look_at();
             }
         };
-        if wanted.account != self.account {
+        self.told = None;
+        if wanted.account != self.wanted_account {
             terminal::tell("what is set for all functions has changed; it holds from the next start on");
-            self.account = wanted.account.clone();
+            self.wanted_account = wanted.account.clone();
         }
         for function in &wanted.functions {
             let fingerprint = function.fingerprint();
-            if self.served.get(&function.name) == Some(&fingerprint) {
+            if self.seen.get(&function.name) == Some(&fingerprint) {
                 continue;
             }
-            let is_new = self.served.insert(function.name.clone(), fingerprint).is_none();
+            self.seen.insert(function.name.clone(), fingerprint);
+            let is_new = !self.served.contains(&function.name);
             let deployed = function
                 .load(&self.simulator, &self.account, self.log.clone(), self.holds_deadlines)
                 .and_then(|deployment| Ok(self.door.deploy(deployment)?));
+            if deployed.is_ok() {
+                self.served.insert(function.name.clone());
+            }
             match deployed {
+                Ok(()) if is_new && function.is_external() => terminal::tell(&format!(
+                    "`{}` is served too; a port for its runtime is opened at the next start",
+                    function.name
+                )),
                 Ok(()) if is_new => terminal::tell(&format!("`{}` is served too", function.name)),
                 Ok(()) => terminal::tell(&format!("`{}` has changed", function.name)),
                 Err(error) if is_new => tell(&error.told(), &format!("`{}` is not served", function.name)),
                 Err(error) => tell(&error.told(), &format!("`{}` is served as it was", function.name)),
             }
         }
-        let gone: Vec<String> = self
-            .served
-            .keys()
-            .filter(|name| wanted.functions.iter().all(|function| function.name != **name))
-            .cloned()
-            .collect();
+        let is_gone = |name: &&String| wanted.functions.iter().all(|function| function.name != **name);
+        let gone: Vec<String> = self.seen.keys().filter(is_gone).cloned().collect();
         for name in gone {
+            self.seen.remove(&name);
             self.served.remove(&name);
             if self.door.remove(&name) {
                 terminal::tell(&format!("`{name}` is served no more"));
@@ -145,13 +176,11 @@ impl Watch {
     /// to; and all that is in a folder whose files a function has. Where a folder is not there, the nearest one above it is
     /// watched, in which it comes to be. True where they are others than before.
     fn look_at(&mut self) -> bool {
-        let of_functions = self.served.values().flat_map(Fingerprint::files);
+        let of_functions = self.seen.values().flat_map(Fingerprint::files);
         let mut folders = BTreeMap::new();
         for file in self.files.iter().map(PathBuf::as_path).chain(of_functions) {
-            folders.entry(folder_of(file)).or_insert(false);
-            if let Ok(target) = fs::read_link(file) {
-                let target = file.parent().unwrap_or(Path::new("")).join(target);
-                folders.entry(folder_of(&target)).or_insert(false);
+            for folder in folders_of(file) {
+                folders.entry(folder).or_insert(false);
             }
             if file.is_dir() {
                 folders.insert(file.to_owned(), true);
@@ -180,6 +209,27 @@ impl Watch {
         self.folders = folders;
         are_others
     }
+}
+
+/// The folders in which it shows that a path leads elsewhere: that of the file, and of each link on the way to it.
+fn folders_of(file: &Path) -> Vec<PathBuf> {
+    let mut folders = vec![folder_of(file)];
+    let mut path = file.to_owned();
+    for _ in 0..MAX_LINKS {
+        let link = path
+            .ancestors()
+            .find_map(|above| Some((above.to_owned(), fs::read_link(above).ok()?)));
+        let Some((link, target)) = link else { break };
+        let rest = path.strip_prefix(&link).unwrap_or(Path::new("")).to_owned();
+        let target = link.parent().unwrap_or(Path::new("")).join(target);
+        path = if rest == Path::new("") {
+            target
+        } else {
+            target.join(rest)
+        };
+        folders.extend([folder_of(&link), folder_of(&path)]);
+    }
+    folders
 }
 
 /// The folder in which a file is, or the nearest one above that is there.
