@@ -1,27 +1,27 @@
 //! `lambox serve`: functions behind the service's HTTP API, until it is stopped.
 
 mod given;
+mod runtimes;
 mod source;
 mod stop;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use lambox::{
     AsyncConfig, BuildError, Cors, DeploymentError, Destination, EngineError, FrontDoor, FunctionUrl, InvokeMode,
-    LogSink, MaximumEventAge, MaximumRetryAttempts, OtlpEndpoint, QueueBounds, QueueStartError, RuntimeListener,
-    Simulator, Traces, TracesError, UnusableConfiguration,
+    LogSink, MaximumEventAge, MaximumRetryAttempts, OtlpEndpoint, QueueBounds, QueueStartError, Simulator, Traces,
+    TracesError, UnusableConfiguration,
 };
 
 pub(super) use self::given::Given;
+use self::runtimes::Runtimes;
 use self::source::{Fingerprint, Source, Wanted};
 use self::stop::Stop;
 use self::watch::Watch;
@@ -576,80 +576,13 @@ async fn serve(plan: &Plan, wanted: &Wanted, address: SocketAddr, loaded: Loaded
     }
 }
 
-/// Where native runtimes attach themselves.
-struct Runtimes {
-    /// Of each function.
-    own: BTreeMap<String, RuntimeListener>,
-    /// Of all together, where they are several.
-    _all: Option<RuntimeListener>,
-}
-
-impl Runtimes {
-    async fn listen(door: &FrontDoor, wanted: &Wanted, address: SocketAddr) -> Result<Self, Error> {
-        let external = wanted.functions.iter().filter(|function| function.is_external());
-        let names: Vec<_> = external.map(|function| function.name.as_str()).collect();
-        let failed = |address| move |error| Error::ListenForRuntimes(address, error);
-        let all = match names.len() {
-            0 | 1 => None,
-            _ => Some(door.listen_for_runtimes(address).await.map_err(failed(address))?),
-        };
-        let mut next = address;
-        let mut own = BTreeMap::new();
-        for name in names {
-            if all.is_some() && next.port() != 0 {
-                // Behind the last port there are free ones only.
-                next.set_port(next.port().wrapping_add(1));
-            }
-            let listener = door.listen_for_runtime_of(name, next).await.map_err(failed(next))?;
-            own.insert(name.to_owned(), listener);
-        }
-        Ok(Self { own, _all: all })
-    }
-
-    /// Writes what each is to be started with into a folder.
-    async fn write_variables(&self, door: &FrontDoor, folder: &Path) -> Result<(), Error> {
-        for (name, listener) in &self.own {
-            let variables = door.runtime_variables(name, listener.local_addr()).await;
-            let file = folder.join(format!("{name}.env"));
-            let written =
-                fs::create_dir_all(folder).and_then(|()| fs::write(&file, env_file(&variables.unwrap_or_default())));
-            written.map_err(|error| Error::EnvFile(file, error))?;
-        }
-        Ok(())
-    }
-}
-
-/// Variables as a file that shells and debuggers read: a line each, its value in quotes where it is no plain word.
-fn env_file(variables: &[(String, String)]) -> String {
-    let mut text = String::new();
-    for (name, value) in variables {
-        let is_plain = value
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_.,:/@%+=".contains(c));
-        // Writing to a string does not fail.
-        let _ = if is_plain {
-            writeln!(text, "{name}={value}")
-        } else {
-            let quoted = value.chars().fold(String::new(), |mut quoted, c| {
-                if "\"\\$`".contains(c) {
-                    quoted.push('\\');
-                }
-                quoted.push(c);
-                quoted
-            });
-            writeln!(text, "{name}=\"{quoted}\"")
-        };
-    }
-    text
-}
-
 /// Says where to go, now that somebody listens there.
 fn announce(address: SocketAddr, runtimes: &Runtimes, wanted: &Wanted) -> io::Result<()> {
     terminal::write_line(&format!("listening on http://{address}"))?;
     for function in &wanted.functions {
         let name = &function.name;
         terminal::write_line(&format!("  {name}: http://{address}/lambda-url/{name}/"))?;
-        if let Some(listener) = runtimes.own.get(name) {
+        if let Some(listener) = runtimes.of(name) {
             let address = listener.local_addr();
             terminal::write_line(&format!("    waits for its runtime: AWS_LAMBDA_RUNTIME_API={address}"))?;
         }
@@ -762,16 +695,6 @@ mod tests {
         plan(&["--address", "::1", "--port", "0"])
             .wanted()
             .expect("it is a loopback's");
-    }
-
-    #[test]
-    fn variables_are_written_for_a_shell() {
-        let variables = [("TZ", ":UTC"), ("A", "two words"), ("B", "a\"$`\\\u{e4}"), ("C", "")];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(
-            env_file(&variables),
-            "TZ=:UTC\nA=\"two words\"\nB=\"a\\\"\\$\\`\\\\\u{e4}\"\nC=\n"
-        );
     }
 
     #[test]
