@@ -84,6 +84,13 @@ impl Version {
         self.deployed.deployment.isolates_tenants
     }
 
+    /// An event of it was throttled.
+    pub(super) fn count_throttled(&self, reason: ThrottleReason) {
+        if let Some(metrics) = &self.deployed.metrics {
+            metrics.throttled(reason);
+        }
+    }
+
     /// Whether environments of published versions are restored from a snapshot.
     pub(super) fn has_snap_start(&self) -> bool {
         self.deployed.deployment.snap_start

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lambox_lifecycle::pool::NotPlaced;
+use lambox_lifecycle::pool::{NotPlaced, ThrottleReason};
 use lambox_lifecycle::queue::{Bounds, NotTaken};
 use lambox_lifecycle::{FailureCause, Outcome, RequestId};
 use tokio::sync::OnceCell;
@@ -84,7 +84,9 @@ impl Events {
         let enqueued = queue.enqueue(&config.function_name, version.qualifier(), request).await;
         enqueued.map_err(|error| match error {
             EnqueueError::NotTaken(NotTaken::TooManyEvents { .. } | NotTaken::TooManyBytes { .. }) => {
-                ApiError::throttled("FunctionInvocationRateLimitExceeded", RETRY_AFTER_SECONDS)
+                let reason = ThrottleReason::FunctionInvocationRateLimitExceeded;
+                version.count_throttled(reason);
+                ApiError::throttled(reason.as_str(), RETRY_AFTER_SECONDS)
             }
             EnqueueError::NotTaken(NotTaken::TooLarge { .. }) | EnqueueError::AttributesTooLong { .. } => {
                 ApiError::new(Exception::RequestTooLarge, error.to_string())

@@ -787,3 +787,11 @@ fn a_log_that_nobody_reads_holds_nobody_up() {
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     assert!(first.starts_with("START RequestId: "), "{first}");
 }
+
+#[test]
+fn variables_that_have_no_effect_are_told() {
+    let variables = [("LAMBOX_MEMORY_SIZE", "256"), ("LAMBOX_REGION", "eu-north-1")];
+    let server = Server::start_with(&root(), &[], &variables);
+    server.wait_for("`LAMBOX_MEMORY_SIZE` has no effect on what the command line names; `--memory-size` has");
+    server.wait_for("`LAMBOX_REGION` has no effect on what the command line names");
+}

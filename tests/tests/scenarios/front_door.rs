@@ -464,7 +464,8 @@ async fn a_full_queue_throttles() {
         max_events: 0,
         ..QueueBounds::default()
     };
-    let door = Door::of(FrontDoor::builder().function(function).queue_bounds(bounds).build()).await;
+    let door = FrontDoor::builder().function(function).queue_bounds(bounds).metrics();
+    let door = Door::of(door.build()).await;
     let reply = door.invoke("probe", &[("x-amz-invocation-type", "Event")], "1").await;
     assert_eq!(
         (
@@ -479,6 +480,9 @@ async fn a_full_queue_throttles() {
         "{}",
         reply.body
     );
+    let metrics = door.call("GET", "/metrics", &[], "").await.body;
+    let counted = r#"lambox_throttles_total{function="probe",kind="functioninvocationratelimitexceeded"} 1"#;
+    assert!(metrics.to_lowercase().contains(counted), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

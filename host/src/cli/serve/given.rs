@@ -78,11 +78,13 @@ impl Given {
         }
     }
 
-    /// The variables that are set and would be settings of a configuration, with the option that is the same.
-    pub(super) fn variables_of_configuration() -> impl Iterator<Item = (String, String)> {
-        SETTINGS.iter().filter_map(|(id, setting)| {
+    /// The variables that are set and would be settings of a configuration, with the option that is the same if there is one.
+    pub(super) fn variables_of_configuration() -> impl Iterator<Item = (String, Option<String>)> {
+        let with_option = SETTINGS.iter().map(|(id, setting)| (*setting, Some(option(id))));
+        let settings = with_option.chain(["region", "account_id"].map(|setting| (setting, None)));
+        settings.filter_map(|(setting, option)| {
             let variable = format!("LAMBOX_{}", setting.to_ascii_uppercase());
-            std::env::var_os(&variable).map(|_| (variable, option(id)))
+            std::env::var_os(&variable).map(|_| (variable, option))
         })
     }
 

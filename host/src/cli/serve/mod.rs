@@ -367,8 +367,9 @@ impl Plan {
             }
         } else {
             for (variable, option) in Given::variables_of_configuration() {
+                let instead = option.map_or_else(String::new, |option| format!("; `{option}` has"));
                 terminal::tell(&format!(
-                    "`{variable}` has no effect on what the command line names; `{option}` has"
+                    "`{variable}` has no effect on what the command line names{instead}"
                 ));
             }
             let function = |component| FunctionPlan::new(component, None, arguments.function.clone());
