@@ -189,16 +189,31 @@ where
             .unwrap_or_else(|error| panic!("over {}: {error}", transport.name()));
         match &first {
             None => first = Some((transport, told)),
-            Some((other, expected)) => assert_eq!(
-                *expected,
-                told,
-                "the scenario goes as on the left over {}, and as on the right over {}",
-                other.name(),
-                transport.name()
+            Some((other, expected)) => assert!(
+                *expected == told,
+                "{}",
+                difference((other.name(), expected), (transport.name(), &told))
             ),
         }
     }
     first.expect("there is a transport").1
+}
+
+/// Where a scenario went differently over two transports: the first lines that are not the same.
+fn difference(one: (&str, &str), other: (&str, &str)) -> String {
+    let same = one.1.lines().zip(other.1.lines()).take_while(|(a, b)| a == b).count();
+    let told = |(name, told): (&str, &str)| {
+        let lines: Vec<_> = told.lines().skip(same).take(5).collect();
+        format!("over {name}:\n{}\n", lines.join("\n"))
+    };
+    format!(
+        "the scenario goes differently over {} and {} from line {} on\n{}{}",
+        one.0,
+        other.0,
+        same + 1,
+        told(one),
+        told(other)
+    )
 }
 
 /// [`same_over`] every transport.

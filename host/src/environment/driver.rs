@@ -2,14 +2,13 @@
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::future::{Either, select};
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use lambox_lifecycle::{Exit, Program, SubscriptionId, Timestamp};
 
+use super::connections::serve;
 use super::processes::{Caller, ProcessId};
 use super::state::{Command, EnvironmentApi, Shared};
 use super::tasks::{TaskEnd, Tasks, Turn, panic_message};
@@ -99,14 +98,13 @@ impl Driver {
         while let Ok(Some(connection)) = self.listener.try_accept() {
             drop(connection);
         }
-        self.tasks.add(
-            Key::Connections,
-            Box::pin(serve(
-                Arc::clone(&self.listener),
-                self.apis.clone(),
-                MAX_CONNECTIONS + self.plan.concurrency(),
-            )),
-        );
+        let max_connections = MAX_CONNECTIONS + self.plan.concurrency();
+        let served = serve(Arc::clone(&self.listener), self.apis.clone(), max_connections);
+        let served = async move {
+            served.await;
+            None
+        };
+        self.tasks.add(Key::Connections, Box::pin(served));
     }
 
     fn remove(&mut self, key: Key) {
@@ -360,36 +358,5 @@ fn directory(program: Program) -> &'static str {
     match program {
         Program::Runtime => "/var/task",
         Program::Extension(_) => "/",
-    }
-}
-
-/// Serves the Runtime API to whoever connects.
-async fn serve(listener: Arc<TcpListener>, apis: Apis<EnvironmentApi>, max_connections: usize) -> Option<Exit> {
-    let mut connections = FuturesUnordered::new();
-    loop {
-        if connections.len() >= max_connections {
-            connections.next().await;
-            continue;
-        }
-        let accepted = {
-            let accept = pin!(listener.accept());
-            if connections.is_empty() {
-                accept.await
-            } else {
-                match select(accept, connections.next()).await {
-                    Either::Left((accepted, _)) => accepted,
-                    Either::Right(_) => continue,
-                }
-            }
-        };
-        match accepted {
-            Ok(connection) => {
-                let peer = connection.peer();
-                connections.push(http::serve_connection(connection, apis.clone(), move || {
-                    peer.clone().gone()
-                }));
-            }
-            Err(error) => tracing::debug!(%error, "a connection to the Runtime API was not accepted"),
-        }
     }
 }

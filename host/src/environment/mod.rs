@@ -1,5 +1,6 @@
 //! One execution environment: the driver of its rules, and the handle by which it is used.
 
+mod connections;
 mod driver;
 mod in_flight;
 mod invocation;

@@ -96,7 +96,8 @@ struct Task<K, T> {
     waker: Waker,
 }
 
-/// The tasks of one environment. Each has a key, by which it can be dropped.
+/// The tasks of one environment, polled in the order in which they were added. Each has a key, by which it can be
+/// dropped.
 pub(super) struct Tasks<K, T> {
     tasks: Vec<Task<K, T>>,
     bell: Arc<Bell>,
@@ -153,7 +154,7 @@ impl<K: Copy + PartialEq, T> Tasks<K, T> {
     pub(super) fn remove(&mut self, key: K) -> Option<String> {
         let mut message = None;
         while let Some(index) = self.tasks.iter().position(|task| task.key == key) {
-            let task = self.tasks.swap_remove(index);
+            let task = self.tasks.remove(index);
             if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(task))) {
                 message = Some(panic_message(panic.as_ref()));
             }
@@ -191,7 +192,7 @@ impl<K: Copy + PartialEq, T> Tasks<K, T> {
                     Err(panic) => TaskEnd::Panicked(panic_message(panic.as_ref())),
                 };
                 let key = task.key;
-                let task = self.tasks.swap_remove(index - 1);
+                let task = self.tasks.remove(index - 1);
                 // A panic while dropping what panicked or ended has nothing to add.
                 drop(catch_unwind(AssertUnwindSafe(|| drop(task))));
                 return Turn::Ended(key, end);

@@ -133,6 +133,8 @@ async fn how_streams_end() {
         let half = r#"{"listen":7000},{"write":"half"},{"accept":true}"#;
         tell(&mut stage, &format!(r#"{half},{{"exit":1}}"#)).await;
         tell(&mut stage, &format!(r#"{half},{{"trap":true}}"#)).await;
+        // It asks for the next one on another connection than the one it cut, right behind the last chunk.
+        tell(&mut stage, &format!(r#"{half},{{"write":", more"}},{{"abort":true}}"#)).await;
         let mut short = over(transport, "stream")
             .stream_rate(StreamRate::Unlimited)
             .timeout_ms(3000)
@@ -195,6 +197,15 @@ async fn how_streams_end() {
     | END RequestId: 00000000-0000-0000-0000-000000000008
     | REPORT RequestId: 00000000-0000-0000-0000-000000000008→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→Status: error→Error Type: Runtime.ExitError
     = "half", Cut(FunctionError { error_type: "Runtime.ExitError", cause: RuntimeExit(Signal("aborted")), xray_cause: None })
+    {"listen":7000},{"write":"half"},{"accept":true},{"write":", more"},{"abort":true}
+    event initStart invoke
+    event initRuntimeDone success
+    event initReport success
+    | START RequestId: 00000000-0000-0000-0000-000000000009 Version: $LATEST
+    event runtimeDone error Runtime.TruncatedResponse
+    | END RequestId: 00000000-0000-0000-0000-000000000009
+    | REPORT RequestId: 00000000-0000-0000-0000-000000000009→Duration: __.__ ms→Billed Duration: __.__ ms→Memory Size: 128 MB→Max Memory Used: __ MB→Status: error→Error Type: Runtime.TruncatedResponse
+    = "half, more", Cut(FunctionError { error_type: "Runtime.TruncatedResponse", cause: TruncatedResponse, xray_cause: None })
     {"write":"half"},{"sleep":true}
     | START RequestId: 00000000-0000-0000-0000-000000000002 Version: $LATEST
     event runtimeDone timeout
