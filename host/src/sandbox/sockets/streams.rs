@@ -68,11 +68,18 @@ pub(super) struct Output {
     end: Arc<GuestEnd>,
     /// What the last `check-write` permitted and has not been used.
     permit: usize,
+    /// Whether the last operation was a write, which arrives even where the other end is closed before the guest asks
+    /// whether it did: it is the next write that fails, as with any kernel.
+    has_written: bool,
 }
 
 impl Output {
     pub(super) fn new(end: Arc<GuestEnd>) -> Self {
-        Self { end, permit: 0 }
+        Self {
+            end,
+            permit: 0,
+            has_written: false,
+        }
     }
 }
 
@@ -95,16 +102,24 @@ impl OutputStream for Output {
             return Err(StreamError::trap("a write of more bytes than check-write permitted"));
         };
         self.permit = left;
-        self.end.stream.try_write(bytes).map_err(stream_error)
+        self.end.stream.try_write(bytes).map_err(stream_error)?;
+        self.has_written = true;
+        Ok(())
     }
 
     fn flush(&mut self) -> StreamResult<()> {
-        // What was written is on its way already, and arrives even where the peer has closed its end since.
+        // What was written is on its way already.
         Ok(())
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        self.permit = self.end.stream.try_writable().map_err(stream_error)?.min(MAX_CHUNK);
+        let has_written = std::mem::take(&mut self.has_written);
+        self.permit = match self.end.stream.try_writable() {
+            Ok(free) => free.min(MAX_CHUNK),
+            // A guest that waits for its flush to be done comes here.
+            Err(_) if has_written => MAX_CHUNK,
+            Err(error) => return Err(stream_error(error)),
+        };
         Ok(self.permit)
     }
 }

@@ -221,6 +221,27 @@ fn readiness_is_the_truth_and_streams_carry_what_check_write_permits() {
 }
 
 #[test]
+fn a_write_that_arrived_has_succeeded_whatever_the_other_end_did_since() {
+    for (name, read) in [("it was heard and answered", 5), ("it was not heard", 0)] {
+        let network = network();
+        let listener = network.host_listener(9001).unwrap();
+        let mut guest = Guest::new(&network);
+        let (_socket, _input, output) = guest.connect("127.0.0.1:9001").unwrap();
+        let host = listener.try_accept().unwrap().unwrap();
+        let output = guest.table.get_mut(&output).unwrap();
+        output.check_write().unwrap();
+        output.write("hello".into()).unwrap();
+        assert_eq!(host.try_read(read).unwrap().len(), read);
+        drop(host);
+        output.flush().unwrap();
+        let flushed = std::pin::pin!(output.write_ready()).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(flushed, std::task::Poll::Ready(Ok(_))), "{name}: {flushed:?}");
+        assert!(output.write("again".into()).is_err(), "{name}");
+        assert!(output.check_write().is_err(), "{name}");
+    }
+}
+
+#[test]
 fn a_guests_connections_end_as_the_guest_does() {
     for (name, stop, expected) in [
         ("it exits", false, NetworkError::Closed),
