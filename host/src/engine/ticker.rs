@@ -100,9 +100,25 @@ fn run(shared: &Shared, tick: impl Fn()) {
             shared.parked.store(false, Ordering::SeqCst);
             idle = 0;
         }
-        thread::sleep(TICK);
+        pause();
         shared.ticks.fetch_add(1, Ordering::Relaxed);
         tick();
+    }
+}
+
+#[cfg(not(feature = "unsteady-ticks"))]
+fn pause() {
+    thread::sleep(TICK);
+}
+
+/// Up to 25 microseconds, at random: for tests of what depends on where a guest is interrupted.
+#[cfg(feature = "unsteady-ticks")]
+fn pause() {
+    use std::hash::{BuildHasher as _, RandomState};
+    let micros = RandomState::new().hash_one(()) % 25;
+    let until = std::time::Instant::now() + Duration::from_micros(micros).min(TICK);
+    while std::time::Instant::now() < until {
+        std::hint::spin_loop();
     }
 }
 
