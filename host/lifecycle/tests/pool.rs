@@ -765,6 +765,201 @@ fn where_none_is_idle_one_that_has_answered_makes_room() {
     assert_eq!(placed, waiter);
 }
 
+/// An account with room for so many sandboxes.
+fn room(max_sandboxes: u32) -> Account {
+    Account {
+        max_sandboxes,
+        ..Account::default()
+    }
+}
+
+fn sandboxes(sandboxes: u32) -> VersionSettings {
+    VersionSettings {
+        sandboxes,
+        ..VersionSettings::default()
+    }
+}
+
+/// The one environment that is provisioned, or retired.
+fn only(effects: &[Effect]) -> EnvironmentId {
+    match effects {
+        [Effect::Provision { environment, .. } | Effect::Retire { environment }] => *environment,
+        _ => panic!("one is made or retired: {effects:?}"),
+    }
+}
+
+#[test]
+fn what_is_provisioned_takes_the_room_of_what_is_idle_and_gives_none_up() {
+    let mut stage = Stage::with(room(2), &[(1, SHARED), (2, SHARED)]);
+    let [first, second] = [1, 2].map(|function| stage.new_one(function));
+    // There is none now: it waits for the first that comes to rest.
+    stage.deploy(3, SHARED, provisioned(1));
+    assert_eq!(stage.effects(), []);
+    stage.release(second);
+    assert_eq!(only(&stage.effects()), second);
+    stage.release(first);
+    assert_eq!(stage.effects(), [], "one is enough");
+    stage.pool.ended(stage.now, second);
+    let provisioned = only(&stage.effects());
+    stage.pool.ready(stage.now, provisioned);
+    // It is at work, and has answered: it is nobody's room but its own.
+    assert_eq!(stage.invoke(3), Ok(Placement::Existing(provisioned)));
+    assert_eq!(stage.invoke(1), Ok(Placement::Existing(first)));
+    stage.pool.answered(provisioned);
+    assert_eq!(stage.reason(2), Some(CONCURRENT));
+    assert_eq!(stage.pool.next_deadline(), None, "nothing is tried in vain");
+    // What there can never be room for is tried, and whoever looks is told why it fails.
+    let more = VersionSettings {
+        sandboxes: 2,
+        ..self::provisioned(1)
+    };
+    stage.deploy(4, SHARED, more);
+    assert!(matches!(stage.effects()[..], [Effect::Provision { .. }]));
+}
+
+#[test]
+fn an_environment_that_serves_several_makes_room_where_there_is_no_other() {
+    let several = VersionSettings {
+        serves_several: true,
+        sandboxes: 2,
+        ..VersionSettings::default()
+    };
+    let mut stage = Stage::with(room(3), &[(1, SHARED), (2, SHARED)]);
+    stage.deploy(3, SHARED, several);
+    let shared = stage.new_one(3);
+    let first = stage.new_one(1);
+    assert_eq!(stage.reason(2), Some(CONCURRENT), "both are at work");
+    stage.release(shared);
+    stage.pass(Duration::from_secs(1));
+    stage.release(first);
+    let waits = stage.waits(2);
+    assert_eq!(only(&stage.effects()), first, "though it has been idle for less time");
+    stage.pool.cancel(waits);
+    assert_eq!(stage.invoke(3), Ok(Placement::Existing(shared)));
+    stage.release(shared);
+    stage.pool.ended(stage.now, first);
+    stage.new_one(1);
+    stage.waits(2);
+    assert_eq!(only(&stage.effects()), shared, "there is no other");
+    // Nobody comes to it any more, nor is there room for another one.
+    assert_eq!(stage.reason(3), Some(CONCURRENT));
+    stage.pool.ended(stage.now, shared);
+    let effects = stage.effects();
+    assert!(
+        matches!(
+            effects[..],
+            [Effect::Placed {
+                placement: Ok(Placement::New(_)),
+                ..
+            }]
+        ),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn nobody_makes_room_in_vain() {
+    let mut stage = Stage::with(room(2), &[(1, SHARED)]);
+    stage.deploy(2, SHARED, sandboxes(0));
+    stage.deploy(3, SHARED, sandboxes(3));
+    let [native, idle] = [2, 1].map(|function| stage.new_one(function));
+    stage.release(native);
+    stage.pass(Duration::from_secs(1));
+    stage.release(idle);
+    assert_eq!(stage.reason(3), Some(CONCURRENT), "it would fit in no case");
+    assert_eq!(stage.effects(), []);
+    // The one that has been idle for the longest time takes no room that it could give.
+    stage.deploy(4, SHARED, sandboxes(2));
+    stage.waits(4);
+    assert_eq!(only(&stage.effects()), idle);
+    // There may be less room than there was said to be.
+    stage.pool.limit_sandboxes(1);
+    stage.pool.ended(stage.now, idle);
+    let effects = stage.effects();
+    assert!(
+        matches!(effects[..], [Effect::Placed { placement: Err(_), .. }]),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn an_environment_that_is_not_kept_goes_to_nobody_else_not_even_for_want_of_room() {
+    let account = Account {
+        idle_lifetime: Duration::ZERO,
+        ..room(1)
+    };
+    let mut stage = Stage::with(account, &[(1, SHARED)]);
+    let used = stage.new_one(1);
+    stage.pool.answered(used);
+    stage.waits(1);
+    stage.release(used);
+    assert_eq!(only(&stage.effects()), used);
+    stage.pool.ended(stage.now, used);
+    let effects = stage.effects();
+    assert!(
+        matches!(
+            effects[..],
+            [Effect::Placed {
+                placement: Ok(Placement::New(_)),
+                ..
+            }]
+        ),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn what_was_provisioned_for_what_is_replaced_counts_as_on_demand_while_it_runs() {
+    let mut stage = Stage::new(account(10));
+    for (function, replaced) in [(1, reserved(2)), (2, SHARED)] {
+        let id = FunctionId(function);
+        stage
+            .pool
+            .deploy(id, replaced, &[(VersionId(function * 100), provisioned(2))]);
+        for effect in stage.effects() {
+            let Effect::Provision { environment, .. } = effect else {
+                panic!("{effect:?}")
+            };
+            stage.pool.ready(stage.now, environment);
+        }
+        let mut busy = Vec::new();
+        for _ in 0..2 {
+            match stage.pool.invoke(stage.now, VersionId(function * 100), None) {
+                Ok(Placement::Existing(environment)) => busy.push(environment),
+                other => panic!("{other:?}"),
+            }
+        }
+        stage.deploy(function, replaced, VersionSettings::default());
+        if function == 1 {
+            assert_eq!(stage.reason(1), Some(RESERVED), "both are under way");
+            stage.release(busy[0]);
+            stage.new_one(1);
+            assert_eq!(stage.reason(1), Some(RESERVED));
+        } else {
+            // 2 of the 10 are reserved, and 2 are under way.
+            for _ in 0..6 {
+                stage.new_one(2);
+            }
+            assert_eq!(stage.reason(2), Some(CONCURRENT));
+        }
+        stage.effects();
+    }
+}
+
+#[test]
+fn a_function_that_was_taken_away_is_forgotten_with_its_last_environment() {
+    let mut stage = Stage::with(Account::default(), &[(1, reserved(1)), (2, SHARED)]);
+    let environment = stage.new_one(1);
+    for function in [1, 2] {
+        stage.pool.remove(FunctionId(function));
+    }
+    assert_eq!(stage.pool.version_count(), 1);
+    stage.release(environment);
+    stage.pool.ended(stage.now, environment);
+    assert_eq!(stage.pool.version_count(), 0);
+    assert!(!format!("{:?}", stage.pool).contains("FunctionId"), "{:?}", stage.pool);
+}
+
 #[test]
 fn closing_retires_all_and_takes_nothing_more() {
     let mut stage = Stage::with(Account::default(), &[(1, reserved(2))]);

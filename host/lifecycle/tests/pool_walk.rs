@@ -129,9 +129,21 @@ impl Walk {
             settings: version,
         };
         self.settings.insert(deployed.version, (function, settings, version));
+        self.replaced(function);
         self.deployed.insert(function, deployed);
         self.pool
             .deploy(FunctionId(function), settings, &[(deployed.version, version)]);
+    }
+
+    /// What was provisioned is so for what takes its place: what still runs counts as one on demand.
+    fn replaced(&mut self, function: u64) {
+        let of_it = self
+            .environments
+            .values_mut()
+            .filter(|known| known.function == function);
+        for known in of_it.filter(|known| matches!(known.doing, Doing::Busy { .. })) {
+            known.is_provisioned = false;
+        }
     }
 
     fn invoke(&mut self) {
@@ -289,6 +301,7 @@ impl Walk {
             3..4 => {
                 let function = self.random.random_range(0..FUNCTIONS);
                 self.pool.remove(FunctionId(function));
+                self.replaced(function);
                 if let Some(deployed) = self.deployed.get_mut(&function) {
                     // No invocation finds it any more.
                     deployed.version = VersionId(u64::MAX);

@@ -83,13 +83,29 @@ impl Pool {
                 self.provision(*version);
             }
         }
+        self.provision_what_had_no_room();
     }
 
     /// Takes a function away. What runs goes on to its end.
     pub fn remove(&mut self, function: FunctionId) {
         if self.functions.contains_key(&function) {
             self.deploy(function, FunctionSettings::default(), &[]);
+            self.forget(function);
         }
+    }
+
+    /// Forgets a function that was taken away, when nothing of it is left.
+    pub(super) fn forget(&mut self, id: FunctionId) {
+        let is_gone = |function: &Function| function.versions.is_empty();
+        if self.functions.get(&id).is_some_and(is_gone) && !self.versions.values().any(|version| version.function == id)
+        {
+            self.functions.remove(&id);
+        }
+    }
+
+    /// There is room for so many sandboxes, and no more: what was set before is not exceeded by it.
+    pub fn limit_sandboxes(&mut self, max_sandboxes: u32) {
+        self.account.max_sandboxes = self.account.max_sandboxes.min(max_sandboxes);
     }
 
     /// A version's place was taken.
@@ -98,10 +114,25 @@ impl Pool {
             return;
         };
         version.is_replaced = true;
+        let function = version.function;
         self.provisioning.retain(|(.., version)| *version != id);
+        self.without_room.retain(|version| *version != id);
         if self.versions.get(&id).is_some_and(|version| version.environments == 0) {
             self.versions.remove(&id);
             return;
+        }
+        // What was provisioned for it is so for its successor: what still runs counts as what it would be otherwise.
+        let of_it = self.environments.values_mut().filter(|entry| entry.version == id);
+        let busy = of_it.filter(|entry| entry.is_provisioned && matches!(entry.state, State::Busy { .. }));
+        let count = busy.fold(0, |count, entry| {
+            entry.is_provisioned = false;
+            count + 1
+        });
+        if let Some(function) = self.functions.get_mut(&function) {
+            function.busy += count;
+            if function.settings.reserved_concurrency.is_none() {
+                self.unreserved_busy += count;
+            }
         }
         let quiet: Vec<_> = self
             .environments
@@ -114,13 +145,49 @@ impl Pool {
         }
     }
 
-    /// Begins to make a provisioned environment.
-    pub(super) fn provision(&mut self, version: VersionId) {
-        if self.versions.get(&version).is_none_or(|version| version.is_replaced) || self.is_closed {
+    /// Begins to make a provisioned environment, as soon as there is room for it.
+    pub(super) fn provision(&mut self, id: VersionId) {
+        let Some(version) = self.versions.get(&id).filter(|version| !version.is_replaced) else {
             return;
+        };
+        let needed = version.settings.sandboxes;
+        if self.is_closed {
+        } else if !self.has_room(needed) && self.can_have_room(needed) {
+            self.without_room.push_back(id);
+            self.press();
+        } else {
+            // Where there never can be room, it fails, and whoever looks is told why.
+            let environment = self.add(id, None, true);
+            self.effects.push_back(Effect::Provision {
+                environment,
+                version: id,
+            });
         }
-        let environment = self.add(version, None, true);
-        self.effects.push_back(Effect::Provision { environment, version });
+    }
+
+    /// Whether there would be room for one more provisioned environment if there were none on demand.
+    fn can_have_room(&self, needed: u32) -> bool {
+        let provisioned = self.environments.values().filter(|entry| entry.is_provisioned);
+        let versions = provisioned.map(|entry| &entry.version).chain(&self.without_room);
+        let sandboxes = versions.filter_map(|version| Some(self.versions.get(version)?.settings.sandboxes));
+        sandboxes.fold(needed, u32::saturating_add) <= self.account.max_sandboxes
+    }
+
+    /// There may be room for provisioned environments that had none.
+    pub(super) fn provision_what_had_no_room(&mut self) {
+        for version in std::mem::take(&mut self.without_room) {
+            self.provision(version);
+        }
+    }
+
+    /// Has an idle environment make room for a provisioned one that has none, unless another one is about to.
+    pub(super) fn press(&mut self) {
+        if !self.without_room.is_empty()
+            && self.any_leaving().is_none()
+            && let Some(oldest) = self.oldest_idle()
+        {
+            self.retire(oldest);
+        }
     }
 
     pub(super) fn function_of(&mut self, version: VersionId) -> Option<&mut Function> {

@@ -117,11 +117,15 @@ pub struct Pool {
     tenant_environments: u32,
     /// Those on demand that are idle, by the time since when.
     idle: BTreeSet<(Timestamp, EnvironmentId)>,
+    /// Those that serve several and have no invocation, by the time since when.
+    idle_shared: BTreeSet<(Timestamp, EnvironmentId)>,
     waiting: BTreeMap<Waiter, Waiting>,
     waits: BTreeSet<(Timestamp, Waiter)>,
     next_waiter: u64,
     /// When there is another one for a provisioned environment that ended.
     provisioning: BTreeSet<(Timestamp, EnvironmentId, VersionId)>,
+    /// What a provisioned environment is to be made of when there is room for it.
+    without_room: VecDeque<VersionId>,
     is_closed: bool,
     effects: VecDeque<Effect>,
 }
@@ -142,10 +146,12 @@ impl Pool {
             sandboxes: 0,
             tenant_environments: 0,
             idle: BTreeSet::new(),
+            idle_shared: BTreeSet::new(),
             waiting: BTreeMap::new(),
             waits: BTreeSet::new(),
             next_waiter: 0,
             provisioning: BTreeSet::new(),
+            without_room: VecDeque::new(),
             is_closed: false,
             effects: VecDeque::new(),
         }
@@ -249,6 +255,7 @@ impl Pool {
     /// An environment is gone, by itself or because it was retired.
     pub fn ended(&mut self, now: Timestamp, environment: EnvironmentId) {
         self.forget_finishing(environment);
+        self.forget_shared(environment);
         let Some(entry) = self.environments.get(&environment) else {
             return;
         };
@@ -272,12 +279,11 @@ impl Pool {
         if let Some(version) = self.versions.get_mut(&id) {
             self.sandboxes -= version.settings.sandboxes;
             version.environments -= 1;
-            if version.shared == Some(environment) {
-                version.shared = None;
-            }
             if version.is_replaced {
                 if version.environments == 0 {
+                    let function = version.function;
                     self.versions.remove(&id);
+                    self.forget(function);
                 }
             } else if is_provisioned && !self.is_closed {
                 let pause = pause(version.failures);
@@ -295,6 +301,7 @@ impl Pool {
                 placement => self.placed(waiter, placement),
             }
         }
+        self.provision_what_had_no_room();
     }
 
     /// An invocation that waits has gone away. Where it was placed meanwhile, its environment is to be
@@ -310,6 +317,7 @@ impl Pool {
     pub fn close(&mut self) {
         self.is_closed = true;
         self.provisioning.clear();
+        self.without_room.clear();
         while let Some((waiter, _)) = self.waiting.first_key_value() {
             let waiter = *waiter;
             self.placed(waiter, Err(NotPlaced::Closed));
@@ -323,6 +331,11 @@ impl Pool {
     /// How many invocations may be under way on demand of functions without a reservation, all together.
     pub fn unreserved_concurrency(&self) -> u32 {
         self.unreserved
+    }
+
+    /// How many versions are there, or have environments that are.
+    pub fn version_count(&self) -> usize {
+        self.versions.len()
     }
 
     /// Whether a version is there, or has environments that are.
@@ -360,7 +373,8 @@ impl Pool {
         let waiting = self.waiting.get(&waiter);
         let entry = self.environments.get(&environment);
         waiting.zip(entry).is_some_and(|(waiting, entry)| {
-            waiting.version == entry.version && (entry.is_provisioned || waiting.tenant == entry.tenant)
+            let is_kept = entry.is_provisioned || !self.account.idle_lifetime.is_zero();
+            is_kept && waiting.version == entry.version && (entry.is_provisioned || waiting.tenant == entry.tenant)
         })
     }
 
@@ -407,13 +421,17 @@ impl Pool {
         entry.state = State::Idle { since: now };
         if entry.is_provisioned {
             version.idle_provisioned.push(environment);
-        } else if !version.settings.serves_several {
+        } else if version.settings.serves_several {
+            self.idle_shared.insert((now, environment));
+        } else {
             version.idle.entry(entry.tenant.clone()).or_default().push(environment);
             self.idle.insert((now, environment));
         }
         let is_kept = entry.is_provisioned || version.settings.serves_several || !self.account.idle_lifetime.is_zero();
         if version.is_replaced || self.is_closed || !is_kept {
             self.retire(environment);
+        } else {
+            self.press();
         }
     }
 
@@ -428,6 +446,7 @@ impl Pool {
             }
             Some(State::Starting) => {}
         }
+        self.forget_shared(environment);
         self.set_state(environment, State::Retiring { next: None });
         self.effects.push_back(Effect::Retire { environment });
     }
@@ -455,6 +474,7 @@ impl Pool {
 
     fn forget_idle(&mut self, environment: EnvironmentId, since: Timestamp) {
         self.idle.remove(&(since, environment));
+        self.idle_shared.remove(&(since, environment));
         let Some(entry) = self.environments.get(&environment) else {
             return;
         };
@@ -468,6 +488,16 @@ impl Pool {
             if idle.is_empty() {
                 version.idle.remove(&entry.tenant);
             }
+        }
+    }
+
+    /// No invocation finds it any more.
+    fn forget_shared(&mut self, environment: EnvironmentId) {
+        if let Some(entry) = self.environments.get(&environment)
+            && let Some(version) = self.versions.get_mut(&entry.version)
+            && version.shared == Some(environment)
+        {
+            version.shared = None;
         }
     }
 

@@ -98,7 +98,11 @@ impl Pool {
         };
         let invocations = match self.environments.get(&environment).map(|entry| entry.state) {
             Some(State::Busy { invocations, .. }) => invocations + 1,
-            _ => 1,
+            Some(State::Idle { since }) => {
+                self.forget_idle(environment, since);
+                1
+            }
+            Some(State::Starting | State::Retiring { .. }) | None => 1,
         };
         self.set_state(
             environment,
@@ -228,7 +232,7 @@ impl Pool {
         patience: Patience,
     ) -> Result<Option<Placement>, NotPlaced> {
         let needed = self.versions.get(&id).ok_or(NotPlaced::Gone)?.settings.sandboxes;
-        if self.sandboxes.saturating_add(needed) <= self.account.max_sandboxes {
+        if self.has_room(needed) {
             return Ok(None);
         }
         let (until, waiter) = match patience {
@@ -236,11 +240,12 @@ impl Pool {
             Patience::ForRoom(waiter, until) => (until, Some(waiter)),
             Patience::None => return throttled(ThrottleReason::ConcurrentInvocationLimitExceeded),
         };
-        let leaving = |state| state == State::Retiring { next: None };
-        let leaves = self.environments.iter().find(|(_, entry)| leaving(entry.state));
-        let environment = if let Some((environment, _)) = leaves {
-            *environment
-        } else if let Some((_, oldest)) = self.idle.first().copied() {
+        let environment = if needed > self.account.max_sandboxes {
+            // Whoever left would leave in vain.
+            return throttled(ThrottleReason::ConcurrentInvocationLimitExceeded);
+        } else if let Some(leaving) = self.any_leaving() {
+            leaving
+        } else if let Some(oldest) = self.oldest_idle() {
             self.retire(oldest);
             oldest
         } else if let Some(finishing) = self.any_finishing() {
@@ -259,10 +264,40 @@ impl Pool {
         Ok(Some(Placement::Soon(waiter)))
     }
 
-    /// An environment of any version whose caller has been answered, and which nobody waits for.
+    /// Whether there is room for so many sandboxes more.
+    pub(super) fn has_room(&self, needed: u32) -> bool {
+        self.sandboxes.saturating_add(needed) <= self.account.max_sandboxes
+    }
+
+    /// An environment that is on its way out and makes room, which nobody waits for.
+    pub(super) fn any_leaving(&self) -> Option<EnvironmentId> {
+        let leaving = |entry: &Environment| entry.state == State::Retiring { next: None } && self.takes_room(entry);
+        let mut environments = self.environments.iter();
+        environments.find(|(_, entry)| leaving(entry)).map(|(id, _)| *id)
+    }
+
+    /// The environment on demand that has been idle for the longest time, of those that take room; one that serves several
+    /// only where there is no other.
+    pub(super) fn oldest_idle(&self) -> Option<EnvironmentId> {
+        let idle = self.idle.iter().chain(&self.idle_shared);
+        let mut idle = idle.map(|(_, environment)| *environment);
+        idle.find(|id| self.environments.get(id).is_some_and(|entry| self.takes_room(entry)))
+    }
+
+    /// An environment on demand of any version whose caller has been answered, and which nobody waits for, of those that
+    /// take room.
     fn any_finishing(&self) -> Option<EnvironmentId> {
+        let makes_room = |id: &&EnvironmentId| {
+            let entry = self.environments.get(id);
+            entry.is_some_and(|entry| !entry.is_provisioned && self.takes_room(entry))
+        };
         let finishing = self.versions.values().flat_map(|version| version.finishing.values());
-        finishing.filter_map(|finishing| finishing.first()).min().copied()
+        finishing.flatten().filter(makes_room).min().copied()
+    }
+
+    fn takes_room(&self, entry: &Environment) -> bool {
+        let version = self.versions.get(&entry.version);
+        version.is_some_and(|version| version.settings.sandboxes > 0)
     }
 
     /// Lets an invocation wait for what becomes of an environment.
