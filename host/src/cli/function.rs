@@ -156,6 +156,11 @@ impl FunctionPlan {
         }
     }
 
+    /// Whether one environment serves all its invocations.
+    pub(super) fn serves_several(&self) -> bool {
+        self.max_concurrency.is_some()
+    }
+
     /// How many sandboxes it takes where so many invocations are served at once: an environment for each, or one for all.
     pub(super) fn sandboxes(&self, at_once: u32) -> u32 {
         let extensions = u32::try_from(self.extensions.len()).unwrap_or(u32::MAX);

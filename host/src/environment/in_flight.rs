@@ -27,6 +27,10 @@ impl InFlight {
         });
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn position(&self, request_id: RequestId) -> Option<usize> {
         // The first: another with the same id is one that is about to be refused.
         self.0

@@ -133,8 +133,8 @@ pub struct ExecutionEnvironment {
     files: Arc<Files>,
     listeners: Mutex<Vec<RealListener>>,
     task: tokio::task::AbortHandle,
-    /// The task, for whoever waits for its end.
-    running: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    /// The task, for those who wait for its end; nothing when it has come.
+    running: tokio::sync::Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 impl Drop for ExecutionEnvironment {
@@ -183,7 +183,7 @@ impl ExecutionEnvironment {
             files,
             listeners: Mutex::default(),
             task: task.abort_handle(),
-            running: Mutex::new(Some(task)),
+            running: tokio::sync::Mutex::new(Some(task)),
         }
     }
 
@@ -293,11 +293,22 @@ impl ExecutionEnvironment {
     pub(crate) async fn shut_down_and_free(&self) {
         self.shutdown().await;
         self.task.abort();
-        let running = self.running.lock().take();
-        if let Some(running) = running {
+        let mut running = self.running.lock().await;
+        if let Some(task) = running.as_mut() {
             // How it came to its end is of no consequence.
-            let _ = running.await;
+            let _ = task.await;
         }
+        *running = None;
+    }
+
+    /// Whether it has ended, or its task has, as with the tokio runtime that it was started in.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.shared.has_ended()
+    }
+
+    /// Whether it has an invocation, also one that waits.
+    pub(crate) fn has_invocations(&self) -> bool {
+        self.shared.has_invocations()
     }
 
     /// Where in its life it is.

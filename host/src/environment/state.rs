@@ -419,6 +419,12 @@ impl Shared {
         self.settle(&mut self.state.lock());
     }
 
+    /// Whether it has an invocation, also one that waits.
+    pub(super) fn has_invocations(&self) -> bool {
+        let state = self.state.lock();
+        !state.queue.is_empty() || !state.in_flight.is_empty()
+    }
+
     /// The environment has ended.
     pub(super) fn has_ended(&self) -> bool {
         self.state.lock().ended

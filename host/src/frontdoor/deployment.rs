@@ -112,6 +112,31 @@ pub enum DeploymentError {
         /// How many may be.
         reserved: u32,
     },
+    /// A version waits for a native runtime, and `$LATEST` has one of its own: there is one place where it attaches itself.
+    #[error(
+        "version {version} of `{function}` waits for a runtime that attaches itself, and $LATEST does not: it would attach \
+         itself to $LATEST"
+    )]
+    VersionAttaches {
+        /// The function.
+        function: String,
+        /// The version.
+        version: String,
+    },
+    /// One environment has more sandboxes than there can be, by
+    /// [`SimulatorBuilder::max_sandboxes`](crate::SimulatorBuilder::max_sandboxes).
+    #[error(
+        "an environment of `{function}` has {sandboxes} sandboxes, one for each component and each of its workers, and \
+         there can be {max_sandboxes} in this process"
+    )]
+    TooManySandboxes {
+        /// The function.
+        function: String,
+        /// How many.
+        sandboxes: u32,
+        /// How many there can be.
+        max_sandboxes: u32,
+    },
     /// Two ways of initialising environments do not go together.
     ///
     /// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html> and
@@ -265,6 +290,22 @@ impl Deployment {
                     other: other.to_string(),
                 });
             }
+            if code.is_external() && !self.latest.is_external() {
+                return Err(DeploymentError::VersionAttaches {
+                    function: function(),
+                    version: version.clone(),
+                });
+            }
+        }
+        for code in self.versions.values().chain([&self.latest]) {
+            let sandboxes = code.sandboxes();
+            if let Some(max_sandboxes) = code.max_sandboxes().filter(|max| sandboxes > *max) {
+                return Err(DeploymentError::TooManySandboxes {
+                    function: function(),
+                    sandboxes,
+                    max_sandboxes,
+                });
+            }
         }
         for (alias, route) in &self.aliases {
             if !is_alias(alias) {
@@ -309,21 +350,28 @@ impl Deployment {
                 reserved,
             });
         }
-        let has = [
+        let any = |what: fn(&Function) -> bool| self.versions.values().chain([&self.latest]).any(what);
+        let initialised = [
             ("provisioned concurrency", provisioned > 0),
             ("SnapStart", self.snap_start),
             ("tenant isolation", self.isolates_tenants),
-            ("several invocations at once", self.latest.serves_several()),
+            ("several invocations at once", any(Function::serves_several)),
         ];
-        let mut those = has.into_iter().filter(|(_, has)| *has).map(|(what, _)| what);
-        match (those.next(), those.next()) {
-            (Some(one), Some(other)) => Err(DeploymentError::Together {
-                function: function(),
-                one,
-                other,
-            }),
-            _ => Ok(()),
+        let for_tenants = [
+            ("tenant isolation", self.isolates_tenants),
+            ("a runtime that attaches itself", any(Function::is_external)),
+        ];
+        for ways in [&initialised[..], &for_tenants] {
+            let mut those = ways.iter().filter(|(_, has)| *has).map(|(what, _)| *what);
+            if let (Some(one), Some(other)) = (those.next(), those.next()) {
+                return Err(DeploymentError::Together {
+                    function: function(),
+                    one,
+                    other,
+                });
+            }
         }
+        Ok(())
     }
 }
 
@@ -360,6 +408,16 @@ mod tests {
             .build()
             .expect("it is well configured");
         let other = function().version("x").build().expect("it is well configured");
+        let simulator = Simulator::builder().max_sandboxes(1).without_cache().build();
+        let simulator = simulator.expect("an engine");
+        let component = simulator.component_file(build_guests::wasm("hello-handler"));
+        let component = component.expect("it is one");
+        let guest = || simulator.function("orders").runtime(component.clone());
+        let version = function().version("1").build().expect("it is well configured");
+        let spy = simulator.component_file(build_guests::wasm("extension"));
+        let two = guest().extension("spy", spy.expect("it is one")).build();
+        let [guest, two] =
+            [guest().build(), two].map(|function| Deployment::new(function.expect("it is well configured")));
         for (deployment, told) in [
             (
                 deployment().publish(0),
@@ -402,6 +460,20 @@ mod tests {
             (
                 Deployment::new(several).tenant_isolation(),
                 "`orders` has tenant isolation and several invocations at once, which do not go together",
+            ),
+            (
+                deployment().tenant_isolation(),
+                "`orders` has tenant isolation and a runtime that attaches itself, which do not go together",
+            ),
+            (
+                guest.version(version),
+                "version 1 of `orders` waits for a runtime that attaches itself, and $LATEST does not: it would attach \
+                 itself to $LATEST",
+            ),
+            (
+                two,
+                "an environment of `orders` has 2 sandboxes, one for each component and each of its workers, and there \
+                 can be 1 in this process",
             ),
         ] {
             assert_eq!(deployment.check().expect_err(told).to_string(), told);

@@ -1,13 +1,14 @@
 //! The functions by their names, and the way of an invocation to one of their environments.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use lambox_lifecycle::pool::{
     Account, FunctionId, FunctionSettings, NotPlaced, ThrottleReason, VersionId, VersionSettings,
 };
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -38,6 +39,8 @@ pub(super) struct Defaults {
 #[derive(Debug)]
 pub(super) struct Directory {
     functions: RwLock<BTreeMap<String, Arc<Deployed>>>,
+    /// Environments of functions that were replaced or taken away, in which native runtimes may have invocations.
+    leaving: Mutex<BTreeMap<String, Vec<Weak<ExecutionEnvironment>>>>,
     pool: EnvironmentPool,
     defaults: Defaults,
     metrics: Option<Arc<Metrics>>,
@@ -51,15 +54,24 @@ pub(super) struct Deployed {
     deployment: Deployment,
     versions: BTreeMap<String, (VersionId, Function)>,
     metrics: Option<Arc<FunctionMetrics>>,
-    /// Whether a native runtime has attached itself, where the function waits for one.
-    attached: Option<watch::Sender<bool>>,
+    /// Where a native runtime attaches itself, if the function waits for one.
+    attached: Option<Attached>,
+}
+
+/// Where a native runtime attaches itself.
+#[derive(Debug, Default)]
+struct Attached {
+    /// Whether one has.
+    is_there: watch::Sender<bool>,
+    /// The environment that it found last.
+    environment: Mutex<Weak<ExecutionEnvironment>>,
 }
 
 impl Deployed {
-    /// It is replaced: who waits for its runtime looks for what is there now.
+    /// It is not there any more: who waits for its runtime looks for what is there now.
     fn let_go(&self) {
         if let Some(attached) = &self.attached {
-            attached.send_replace(true);
+            attached.is_there.send_replace(true);
         }
     }
 }
@@ -134,6 +146,7 @@ impl Directory {
     ) -> Self {
         Self {
             functions: RwLock::default(),
+            leaving: Mutex::default(),
             pool: EnvironmentPool::new(account),
             defaults,
             metrics,
@@ -154,6 +167,8 @@ impl Directory {
             .map(|metrics| metrics.of(deployment.function_name()));
         let mut versions = BTreeMap::new();
         let mut of_pool = Vec::new();
+        // There is one place for a native runtime, whatever version is invoked: `$LATEST`'s, which comes first.
+        let mut awaiting = None;
         for (version, mut function) in deployment.all_versions() {
             if let Some(metrics) = &metrics {
                 let function_metrics = Arc::clone(metrics);
@@ -172,7 +187,17 @@ impl Directory {
                     }))
                 });
             }
+            if let Some(max_sandboxes) = function.max_sandboxes() {
+                self.pool.limit_sandboxes(max_sandboxes);
+            }
+            if function.is_external()
+                && let Some(id) = awaiting
+            {
+                versions.insert(version, (id, function));
+                continue;
+            }
             let id = self.pool.new_version();
+            awaiting = awaiting.or(function.is_external().then_some(id));
             let provisioned_concurrency = deployment.provisioned_of(&version);
             let of_version = VersionSettings {
                 provisioned_concurrency,
@@ -197,19 +222,19 @@ impl Directory {
         let id = functions
             .get(&name)
             .map_or_else(|| self.pool.new_function(), |known| known.id);
-        if let Some(replaced) = functions.get(&name) {
-            replaced.let_go();
-        }
         let deployed = Deployed {
             id,
-            attached: deployment.latest.is_external().then(|| watch::Sender::new(false)),
+            attached: awaiting.map(|_| Attached::default()),
             deployment,
             versions,
             metrics,
         };
-        functions.insert(name, Arc::new(deployed));
+        let replaced = functions.insert(name.clone(), Arc::new(deployed));
         // Whoever finds the new one finds it in the pool, too.
         self.pool.deploy(id, settings, &of_pool);
+        if let Some(replaced) = replaced {
+            self.let_go(name, &replaced);
+        }
         Ok(())
     }
 
@@ -220,8 +245,19 @@ impl Directory {
             return false;
         };
         self.pool.remove(deployed.id);
-        deployed.let_go();
+        self.let_go(name.to_owned(), &deployed);
         true
+    }
+
+    /// A function is not there any more as it was. A native runtime that is at work for it can go on to the end.
+    fn let_go(&self, name: String, deployed: &Deployed) {
+        if let Some(attached) = &deployed.attached {
+            let environment = attached.environment.lock().clone();
+            if environment.strong_count() > 0 {
+                self.leaving.lock().entry(name).or_default().push(environment);
+            }
+        }
+        deployed.let_go();
     }
 
     /// Begins what is to be there ahead of any invocation. Within a tokio runtime.
@@ -276,63 +312,104 @@ impl Directory {
         (self.pool.concurrent_executions(), self.pool.unreserved_concurrency())
     }
 
-    /// Invokes a function.
-    pub(super) async fn invoke(&self, version: &Version, request: InvokeRequest) -> Result<PendingInvocation, Refusal> {
-        let held = self.place(version, &request).await?;
-        Ok(held.begin(request, version.deployed.metrics.clone(), ExecutionEnvironment::begin)?)
+    /// Invokes a function. The version is the one that is invoked: another one where it has been replaced since it was
+    /// found.
+    pub(super) async fn invoke<'a>(
+        &self,
+        version: &'a Version,
+        request: InvokeRequest,
+    ) -> Result<(PendingInvocation, Cow<'a, Version>), Refusal> {
+        let (held, version) = self.place(version, &request).await?;
+        let metrics = version.deployed.metrics.clone();
+        let begun = held.begin(request, metrics, ExecutionEnvironment::begin)?;
+        Ok((begun, version))
     }
 
     /// Invokes a function for its response as it comes.
-    pub(super) async fn invoke_with_response_stream(
+    pub(super) async fn invoke_with_response_stream<'a>(
         &self,
-        version: &Version,
+        version: &'a Version,
         request: InvokeRequest,
-    ) -> Result<ResponseStream, Refusal> {
-        let held = self.place(version, &request).await?;
-        Ok(held.begin(
-            request,
-            version.deployed.metrics.clone(),
-            ExecutionEnvironment::invoke_with_response_stream,
-        )?)
+    ) -> Result<(ResponseStream, Cow<'a, Version>), Refusal> {
+        let (held, version) = self.place(version, &request).await?;
+        let metrics = version.deployed.metrics.clone();
+        let begun = held.begin(request, metrics, ExecutionEnvironment::invoke_with_response_stream)?;
+        Ok((begun, version))
     }
 
-    /// The functions that wait for a native runtime.
+    /// The functions that wait for a native runtime, or in which one is still at work.
     pub(super) fn external(&self) -> Vec<String> {
         let functions = self.functions.read();
         let external = functions.iter().filter(|(_, deployed)| deployed.attached.is_some());
-        external.map(|(name, _)| name.clone()).collect()
+        let mut names: BTreeSet<_> = external.map(|(name, _)| name.clone()).collect();
+        drop(functions);
+        let leaving: Vec<_> = self.leaving.lock().keys().cloned().collect();
+        names.extend(leaving.into_iter().filter(|name| self.at_work(name).is_some()));
+        names.into_iter().collect()
     }
 
-    /// The environment that a native program is attached to by calling its APIs.
-    pub(super) async fn attach(&self, name: &str) -> Option<Arc<ExecutionEnvironment>> {
+    /// The environment that a native program is attached to by calling its APIs: as long as it has an invocation, the one
+    /// that it has it in.
+    pub(super) async fn attach(&self, name: &str) -> Result<Arc<ExecutionEnvironment>, NotPlaced> {
+        if let Some(environment) = self.at_work(name) {
+            return Ok(environment);
+        }
         let (version, environment) = self.awaiting(name).await?;
         if let Some(attached) = &version.deployed.attached {
-            attached.send_if_modified(|attached| !std::mem::replace(attached, true));
+            let is_there = &attached.is_there;
+            is_there.send_if_modified(|is_there| !std::mem::replace(is_there, true));
         }
-        Some(environment)
+        Ok(environment)
+    }
+
+    /// The environment of a function that is not there any more as it was, if it has an invocation.
+    fn at_work(&self, name: &str) -> Option<Arc<ExecutionEnvironment>> {
+        let mut leaving = self.leaving.lock();
+        let of_name = leaving.get_mut(name)?;
+        let at_work = |environment: &Weak<ExecutionEnvironment>| {
+            let environment = environment.upgrade();
+            environment.filter(|environment| environment.has_invocations())
+        };
+        of_name.retain(|environment| at_work(environment).is_some());
+        let environment = of_name.iter().find_map(at_work);
+        if environment.is_none() {
+            leaving.remove(name);
+        }
+        environment
     }
 
     /// The one environment of a function that waits for a native runtime, which is made where it is not there.
-    pub(super) async fn awaiting(&self, name: &str) -> Option<(Version, Arc<ExecutionEnvironment>)> {
-        let version = self.find(name, None)?;
-        version.deployed.attached.as_ref()?;
-        let held = self.pool.place(version.id, None).await.ok()?;
-        Some((version, Arc::clone(held.environment())))
+    pub(super) async fn awaiting(&self, name: &str) -> Result<(Version, Arc<ExecutionEnvironment>), NotPlaced> {
+        for _ in 0..MAX_LOOKUPS {
+            let version = self.find(name, None).ok_or(NotPlaced::Gone)?;
+            let attached = version.deployed.attached.as_ref().ok_or(NotPlaced::Gone)?;
+            match self.pool.place(version.id, None).await {
+                Err(NotPlaced::Gone) => {}
+                placed => {
+                    let environment = Arc::clone(placed?.environment());
+                    *attached.environment.lock() = Arc::downgrade(&environment);
+                    return Ok((version, environment));
+                }
+            }
+        }
+        Err(NotPlaced::Gone)
     }
 
     /// Waits until a runtime is there, where one attaches itself.
     async fn wait_for_runtime(&self, version: &Version) -> Result<(), Refusal> {
-        let Some(attached) = &version.deployed.attached else {
-            return Ok(());
+        let attached = match &version.deployed.attached {
+            // What takes no invocation says so at once.
+            Some(attached) if version.function.is_external() && version.reserved_concurrency() != Some(0) => attached,
+            Some(_) | None => return Ok(()),
         };
-        let mut attached = attached.subscribe();
-        if *attached.borrow() {
+        let mut is_there = attached.is_there.subscribe();
+        if *is_there.borrow() {
             return Ok(());
         }
         let name = &version.function.config().function_name;
         tracing::warn!(function = %name, "an invocation waits until a runtime attaches itself");
         let config = version.function.config();
-        let waiting = async { attached.wait_for(|attached| *attached).await.is_ok() };
+        let waiting = async { is_there.wait_for(|is_there| *is_there).await.is_ok() };
         let is_there = if config.holds_deadlines {
             waiting.await
         } else {
@@ -341,20 +418,23 @@ impl Directory {
         if is_there { Ok(()) } else { Err(Refusal::NoRuntime) }
     }
 
-    async fn place(&self, version: &Version, request: &InvokeRequest) -> Result<Held, Refusal> {
-        // Whichever way it has come.
-        if version.isolates_tenants() && request.tenant().is_none() {
-            return Err(Refusal::NoTenant);
-        }
-        let mut found = None;
+    async fn place<'a>(
+        &self,
+        version: &'a Version,
+        request: &InvokeRequest,
+    ) -> Result<(Held, Cow<'a, Version>), Refusal> {
+        let mut version = Cow::Borrowed(version);
         for _ in 0..MAX_LOOKUPS {
-            let version = found.as_ref().unwrap_or(version);
-            self.wait_for_runtime(version).await?;
+            // Whichever way it has come.
+            if version.isolates_tenants() && request.tenant().is_none() {
+                return Err(Refusal::NoTenant);
+            }
+            self.wait_for_runtime(&version).await?;
             match self.pool.place(version.id, request.tenant()).await {
                 Err(NotPlaced::Gone) => {
                     // It has been replaced since it was found.
                     let again = self.find(&version.function.config().function_name, version.qualifier());
-                    found = Some(again.ok_or(NotPlaced::Gone)?);
+                    version = Cow::Owned(again.ok_or(NotPlaced::Gone)?);
                 }
                 placed => {
                     if let (Err(NotPlaced::Throttled { reason, .. }), Some(metrics)) =
@@ -362,7 +442,7 @@ impl Directory {
                     {
                         metrics.throttled(*reason);
                     }
-                    return Ok(placed?);
+                    return Ok((placed?, version));
                 }
             }
         }
@@ -381,7 +461,9 @@ impl Directory {
 
     /// Shuts every environment down by the rules, and takes no invocation any more.
     pub(super) async fn shutdown(&self) {
-        self.pool.shutdown().await;
+        self.pool.close();
+        self.functions.read().values().for_each(|deployed| deployed.let_go());
+        self.pool.wait_until_empty().await;
     }
 }
 

@@ -129,7 +129,7 @@ async fn start(
         return Err(AttemptError::ZeroReservedConcurrency);
     }
     let started = functions.invoke(&version, request).await;
-    started.map_err(|refusal| match refusal {
+    started.map(|(pending, _)| pending).map_err(|refusal| match refusal {
         Refusal::NotPlaced(NotPlaced::Throttled { .. })
         | Refusal::Environment(InvokeError::QueueFull | InvokeError::Refused(_)) => AttemptError::Throttled,
         // As where there is no such function: it ends, since it names a tenant never.

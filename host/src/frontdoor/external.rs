@@ -11,17 +11,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Request, Response, StatusCode, Uri};
-use http_body_util::Full;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::{Empty, Full};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
+use lambox_lifecycle::pool::NotPlaced;
+
 use super::FrontDoor;
 use super::directory::Directory;
-use crate::transport::http::{RealListener, listen_with};
+use crate::transport::http::{RealListener, is_invocation_next, listen_with};
 
 /// The most that a request's line and headers take: 1 MiB.
 const MAX_HEAD_BYTES: usize = 1 << 20;
@@ -44,7 +46,9 @@ impl FrontDoor {
     /// [native runtime](crate::FunctionBuilder::native_runtime): `127.0.0.1:0` takes a free port. Such a function has one
     /// environment, and serves one invocation after the other; one that comes before a runtime has attached waits for it,
     /// as long as the function's timeout. A runtime that is started in the place of another gets the invocation that this
-    /// one has left.
+    /// one has left. One whose function is [replaced](Self::deploy) ends the invocations that were made before, and goes on
+    /// with those of what takes its place, without being started again. Published versions and aliases of such a function
+    /// lead to the same runtime.
     ///
     /// Has to be called within a tokio runtime.
     ///
@@ -78,7 +82,7 @@ impl FrontDoor {
     ///
     /// The log stream and the token for the metadata are those of the environment that there is, or is made for this.
     pub async fn runtime_variables(&self, function_name: &str, address: SocketAddr) -> Option<Vec<(String, String)>> {
-        let (version, environment) = self.inner.functions.awaiting(function_name).await?;
+        let (version, environment) = self.inner.functions.awaiting(function_name).await.ok()?;
         Some(version.function.without_places(environment.runtime_variables(address)))
     }
 
@@ -124,9 +128,65 @@ async fn respond(functions: &Directory, only: Option<&str>, mut request: Request
     if let Some(rest) = rest {
         *request.uri_mut() = rest;
     }
-    match functions.attach(&name).await {
-        Some(environment) => environment.attached_apis().respond(request).await,
-        None => told(StatusCode::SERVICE_UNAVAILABLE, "Lambox is shutting down.".to_owned()),
+    let next = is_invocation_next(request.uri().path()).then(|| Next::of(&request));
+    let mut environment = match functions.attach(&name).await {
+        Ok(environment) => environment,
+        Err(error) => return refused(&name, error),
+    };
+    let mut response = environment.attached_apis().respond(request).await;
+    // A runtime that waits for its next invocation when its function is replaced goes on waiting in what comes next.
+    while let Some(next) = &next
+        && response.status().is_server_error()
+        && environment.has_ended()
+    {
+        match functions.attach(&name).await {
+            Ok(ended) if Arc::ptr_eq(&ended, &environment) => break,
+            Ok(another) => environment = another,
+            Err(error) => return refused(&name, error),
+        }
+        response = environment.attached_apis().respond(next.request()).await;
+    }
+    response
+}
+
+/// A runtime has nothing to attach itself to.
+fn refused(name: &str, error: NotPlaced) -> Response<Full<Bytes>> {
+    match error {
+        NotPlaced::Gone => told(StatusCode::NOT_FOUND, none_of(Some(name))),
+        NotPlaced::Throttled { reason, .. } => told(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!(
+                "The function `{name}` can have no environment now: {}.\n",
+                reason.as_str()
+            ),
+        ),
+        _ => told(StatusCode::SERVICE_UNAVAILABLE, "Lambox is shutting down.\n".to_owned()),
+    }
+}
+
+/// A runtime's question for its next invocation.
+struct Next {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl Next {
+    fn of<B>(request: &Request<B>) -> Self {
+        Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+        }
+    }
+
+    /// It once more: it has no body.
+    fn request(&self) -> Request<Empty<Bytes>> {
+        let mut request = Request::new(Empty::new());
+        request.method_mut().clone_from(&self.method);
+        request.uri_mut().clone_from(&self.uri);
+        request.headers_mut().clone_from(&self.headers);
+        request
     }
 }
 

@@ -111,7 +111,7 @@ impl FrontDoor {
     ) -> Result<Reply, ApiError> {
         let wants_log = parameters.log_tail;
         let (request, trace) = self.invocation(version, event, parameters, Trigger::Synchronous, called);
-        let mut pending = self.inner.functions.invoke(version, request).await?;
+        let (mut pending, version) = self.inner.functions.invoke(version, request).await?;
         let (outcome, log) = if wants_log {
             // The report is the log's end, so that the invocation has to be over.
             let result = pending.await.map_err(Refusal::from)?;
@@ -122,7 +122,7 @@ impl FrontDoor {
         check_restored(outcome.error.as_ref().map(|error| &error.cause))?;
         let mut reply = answer(&outcome);
         let headers = reply.headers_mut();
-        headers.extend(executed(version));
+        headers.extend(executed(&version));
         headers.extend([(TRACE_ID, trace)]);
         headers.extend(
             log.and_then(|log| HeaderValue::try_from(log).ok())

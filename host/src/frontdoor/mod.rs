@@ -221,15 +221,9 @@ impl FrontDoorBuilder {
 
     /// Makes the front door.
     pub fn build(self) -> FrontDoor {
-        let room = self.deployments.values();
-        let room = room.filter_map(|deployment| deployment.latest.max_sandboxes()).min();
-        let account = Account {
-            max_sandboxes: room.unwrap_or(u32::MAX),
-            ..self.account
-        };
         let metrics = self.has_metrics.then(|| Arc::new(Metrics::new()));
         let functions = Arc::new(Directory::new(
-            account,
+            self.account,
             self.defaults,
             metrics.clone(),
             self.traces.clone(),

@@ -40,7 +40,7 @@ impl FrontDoor {
         let wants_log = parameters.log_tail;
         let (request, trace) = self.invocation(&version, event, parameters, Trigger::Synchronous, called);
         let functions = &self.inner.functions;
-        let mut response = functions.invoke_with_response_stream(&version, request).await?;
+        let (mut response, version) = functions.invoke_with_response_stream(&version, request).await?;
         let head = response.head().await.map_err(Refusal::from)?;
         check_restored(response.cause().as_ref())?;
         let content_type = match head.content_type.as_deref().map(HeaderValue::from_str) {

@@ -149,6 +149,138 @@ async fn a_runtime_that_takes_anothers_place_gets_its_invocation_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_runtime_at_work_goes_on_to_the_end_when_its_function_is_replaced_or_taken_away() {
+    for is_taken_away in [false, true] {
+        let (door, listener) = waiting([external("orders").hold_deadlines()]).await;
+        let mut first = door.connect().await;
+        first.send("POST", &invocations("orders"), &[], "1").await;
+        let path = "/2018-06-01/runtime/invocation";
+        let mut runtime = Connection::open(listener.local_addr()).await;
+        let next = runtime.call("GET", &format!("{path}/next"), &[], "").await;
+        // In process, so that it waits behind the first one when it has been polled once.
+        let second = axum::http::Request::post(invocations("orders")).body(Body::from("2"));
+        let second = door.front.router().oneshot(second.expect("it is a request"));
+        let rest = async {
+            if is_taken_away {
+                assert!(door.front.remove("orders"));
+            } else {
+                let function = external("orders")
+                    .env("IS", "new")
+                    .build()
+                    .expect("it is well configured");
+                let deployed = door.front.deploy(Deployment::new(function));
+                deployed.expect("it fits together");
+            }
+            let id = next.header("lambda-runtime-aws-request-id");
+            let answer = format!("{path}/{id}/response");
+            let answer = runtime.call("POST", &answer, &[], &next.body).await;
+            assert_eq!(answer.status, 202, "{answer:?}");
+            serve(&listener, "", 1).await;
+        };
+        let (second, ()) = within(async { tokio::join!(second, rest) }).await;
+        let second = second.expect("it answers").into_body();
+        let second = axum::body::to_bytes(second, usize::MAX).await;
+        assert_eq!(second.expect("it is whole"), "2");
+        assert_eq!(first.receive().await.line(), "200 1");
+        if is_taken_away {
+            let told = runtime.call("GET", &format!("{path}/next"), &[], "").await;
+            assert!(told.line().starts_with("404 No function "), "{told:?}");
+        } else {
+            tokio::join!(echoes(&door, "orders", "3"), serve(&listener, "", 1));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runtime_that_waits_goes_on_waiting_when_its_function_is_replaced() {
+    let (door, listener) = waiting([external("orders")]).await;
+    let path = "/2018-06-01/runtime/invocation";
+    let mut runtime = Connection::open(listener.local_addr()).await;
+    runtime.send("GET", &format!("{path}/next"), &[], "").await;
+    for event in ["1", "2", "3"] {
+        let mut caller = door.connect().await;
+        // It has its answer when the invocation is over, which is when the runtime waits again.
+        let tail = [("x-amz-log-type", "Tail")];
+        caller.send("POST", &invocations("orders"), &tail, event).await;
+        let next = runtime.receive().await;
+        assert_eq!((next.status, next.body.as_str()), (200, event), "{next:?}");
+        let id = next.header("lambda-runtime-aws-request-id");
+        let answer = runtime.call("POST", &format!("{path}/{id}/response"), &[], event).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        runtime.send("GET", &format!("{path}/next"), &[], "").await;
+        assert_eq!(caller.receive().await.body, event);
+        let function = external("orders")
+            .env("AFTER", event)
+            .build()
+            .expect("it is well configured");
+        let deployed = door.front.deploy(Deployment::new(function));
+        deployed.expect("it fits together");
+    }
+    assert!(door.front.remove("orders"));
+    let told = runtime.receive().await;
+    assert_eq!(
+        told.line(),
+        "404 No function `orders` waits for a native runtime here.\n"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_version_is_invoked_it_is_the_one_runtime_that_serves_it() {
+    let function = external("orders").build().expect("it is well configured");
+    let live = lambox::AliasRoute::to("1");
+    let deployment = Deployment::new(function).publish(1).alias("live", live);
+    let door = FrontDoor::builder().deploy(deployment).expect("it fits together");
+    let door = Door::of(door.build()).await;
+    let listener = door
+        .front
+        .listen_for_runtimes("127.0.0.1:0".parse().expect("an address"));
+    let listener = within(listener).await.expect("a port is free");
+    let invoke = async |name, event| echoes(&door, name, event).await;
+    tokio::join!(
+        invoke("orders", "1"),
+        invoke("orders:1", "2"),
+        invoke("orders:live", "3"),
+        serve(&listener, "", 3)
+    );
+    within(door.front.shutdown()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_runtime_in_vain() {
+    let function = external("orders")
+        .hold_deadlines()
+        .build()
+        .expect("it is well configured");
+    let closed = external("closed")
+        .hold_deadlines()
+        .build()
+        .expect("it is well configured");
+    let door = FrontDoor::builder().function(function);
+    let door = door.deploy(Deployment::new(closed).reserved_concurrency(0));
+    let door = Door::of(door.expect("it fits together").build()).await;
+    let reply = door.invoke("closed", &[], "1").await;
+    assert_eq!(reply.status, 429, "{reply:?}");
+    let listener = door
+        .front
+        .listen_for_runtimes("127.0.0.1:0".parse().expect("an address"));
+    let listener = within(listener).await.expect("a port is free");
+    let mut runtime = Connection::open(listener.local_addr()).await;
+    let told = runtime
+        .call("GET", "/closed/2018-06-01/runtime/invocation/next", &[], "")
+        .await;
+    assert_eq!(
+        told.line(),
+        "503 The function `closed` can have no environment now: \
+         ReservedFunctionConcurrentInvocationLimitExceeded.\n"
+    );
+    // In process, so that it waits when it has been polled once.
+    let request = axum::http::Request::post(invocations("orders")).body(Body::from("1"));
+    let invoke = door.front.router().oneshot(request.expect("it is a request"));
+    let (reply, ()) = within(async { tokio::join!(invoke, door.front.shutdown()) }).await;
+    assert_eq!(reply.expect("it answers").status(), 500, "it is shutting down");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_waits_for_a_runtime_that_does_not_come_is_told_so() {
     let (door, _listener) = waiting([external("orders").timeout_ms(50)]).await;
     let reply = door.call("POST", &invocations("orders"), &[], "1").await;

@@ -22,7 +22,7 @@ use lambox::{
 
 pub(super) use self::given::Given;
 use self::runtimes::Runtimes;
-use self::source::{Fingerprint, Source, Wanted};
+use self::source::{Fingerprint, Source, Wanted, WantedFunction};
 use self::stop::Stop;
 use self::watch::Watch;
 use super::exit_code;
@@ -465,18 +465,25 @@ struct Loaded {
     fingerprints: BTreeMap<String, Fingerprint>,
 }
 
+/// How many sandboxes these functions can have together where so many invocations are served at once: environments that
+/// serve several are there beside all others.
+fn sandboxes(functions: &[WantedFunction], at_once: u32) -> u32 {
+    let of = |serves_several: bool| {
+        let those = functions
+            .iter()
+            .filter(move |function| function.serves_several() == serves_several);
+        those.map(|function| function.sandboxes(at_once))
+    };
+    of(true).fold(of(false).max().unwrap_or(at_once), u32::saturating_add)
+}
+
 impl Plan {
     fn load(&self, wanted: &Wanted, traces: Option<Traces>) -> Result<Loaded, Error> {
         let account = &wanted.account;
         let at_once = self.scaling.account_concurrency.or(account.concurrent_executions);
         let for_each = at_once.unwrap_or(AT_ONCE);
-        let sandboxes = wanted
-            .functions
-            .iter()
-            .map(|function| function.sandboxes(for_each))
-            .max();
         let simulator = terminal::simulator()
-            .max_sandboxes(sandboxes.unwrap_or(for_each))
+            .max_sandboxes(sandboxes(&wanted.functions, for_each))
             .build()?;
         let log = (!self.quiet).then(|| Arc::new(StderrLog::new()) as Arc<dyn LogSink>);
         let mut door = FrontDoor::builder()
@@ -661,6 +668,14 @@ mod tests {
             assert_eq!(function.sandboxes(AT_ONCE), 2_000, "each environment has two programs");
         }
         assert_eq!(reserved(&plan), Some(2));
+    }
+
+    #[test]
+    fn there_is_room_for_what_serves_several_beside_all_others() {
+        let room = |arguments: &[&str]| sandboxes(&plan(arguments).wanted().expect("it can be served").0.functions, 10);
+        assert_eq!(room(&["a.wasm", "b.wasm"]), 10);
+        assert_eq!(room(&["a.wasm", "b.wasm", "-x", "e.wasm"]), 20);
+        assert_eq!(room(&["a.wasm", "b.wasm", "--max-concurrency", "8"]), 10 + 8 + 8);
     }
 
     #[test]

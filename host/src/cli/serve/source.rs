@@ -110,6 +110,14 @@ impl Source {
 }
 
 impl WantedFunction {
+    /// Whether one environment serves all its invocations.
+    pub(super) fn serves_several(&self) -> bool {
+        match &self.recipe {
+            Recipe::Arguments(plan, _) => plan.serves_several(),
+            Recipe::Configured(function) => function.max_concurrency.is_some(),
+        }
+    }
+
     /// How many sandboxes it takes where so many invocations are served at once.
     pub(super) fn sandboxes(&self, at_once: u32) -> u32 {
         match &self.recipe {

@@ -102,7 +102,7 @@ impl FrontDoor {
     }
 
     async fn call_buffered(&self, version: &Version, request: InvokeRequest) -> Result<Reply, ApiError> {
-        let mut pending = self.inner.functions.invoke(version, request).await?;
+        let (mut pending, _) = self.inner.functions.invoke(version, request).await?;
         let outcome = pending.response().await.map_err(Refusal::from)?;
         let response = if outcome.error.is_some() {
             UrlResponse::bad_gateway()
@@ -115,7 +115,7 @@ impl FrontDoor {
 
     async fn call_streaming(&self, version: &Version, request: InvokeRequest) -> Result<Reply, ApiError> {
         let functions = &self.inner.functions;
-        let mut response = functions.invoke_with_response_stream(version, request).await?;
+        let (mut response, _) = functions.invoke_with_response_stream(version, request).await?;
         let head = response.head().await.map_err(Refusal::from)?;
         let content_type = head.content_type.as_deref();
         let read = if !head.is_streamed {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use lambox_lifecycle::pool::{EnvironmentId, ThrottleReason};
-use lambox_lifecycle::{Lifecycle, Outcome, Phase};
+use lambox_lifecycle::{Lifecycle, Outcome};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -56,7 +56,7 @@ impl Held {
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.environment.phase() == Phase::Ended
+        self.environment.has_ended()
     }
 
     /// It is gone.
@@ -97,7 +97,7 @@ impl Held {
             over.notified().await;
             // One that has it for itself takes the next when it is frozen, after a reset if there has to be one.
             let lives = if serves_several {
-                environment.phase() != Phase::Ended
+                !environment.has_ended()
             } else {
                 environment.wait_for(Lifecycle::is_frozen).await
             };

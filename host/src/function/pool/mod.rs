@@ -121,8 +121,7 @@ impl EnvironmentPool {
         self.inner.turn(|state, _| {
             let of_rules: Vec<_> = versions.iter().map(|(id, settings, _)| (*id, *settings)).collect();
             state.rules.deploy(function, settings, &of_rules);
-            let rules = &state.rules;
-            state.versions.retain(|id, _| rules.has_version(*id));
+            state.forget_versions();
             let codes = versions.iter().map(|(id, _, code)| (*id, code.clone()));
             state.versions.extend(codes);
         });
@@ -130,7 +129,15 @@ impl EnvironmentPool {
 
     /// Takes a function away. What runs goes on to its end.
     pub(crate) fn remove(&self, function: FunctionId) {
-        self.inner.turn(|state, _| state.rules.remove(function));
+        self.inner.turn(|state, _| {
+            state.rules.remove(function);
+            state.forget_versions();
+        });
+    }
+
+    /// There is room for so many sandboxes, and no more.
+    pub(crate) fn limit_sandboxes(&self, max_sandboxes: u32) {
+        self.inner.turn(|state, _| state.rules.limit_sandboxes(max_sandboxes));
     }
 
     /// Does what is to be done ahead of any invocation. Within a tokio runtime.
@@ -178,9 +185,13 @@ impl EnvironmentPool {
         }
     }
 
-    /// Shuts every environment down by the rules, and takes no invocation any more.
-    pub(crate) async fn shutdown(&self) {
+    /// Takes no invocation any more, and begins to shut every environment down by the rules.
+    pub(crate) fn close(&self) {
         self.inner.turn(|state, _| state.rules.close());
+    }
+
+    /// Waits until there is no environment.
+    pub(crate) async fn wait_until_empty(&self) {
         loop {
             let fewer = self.inner.fewer.notified();
             if self.inner.state.lock().environments.is_empty() {
@@ -223,6 +234,14 @@ impl Drop for Waits<'_> {
 }
 
 impl State {
+    /// Drops the code of versions that are gone.
+    fn forget_versions(&mut self) {
+        if self.versions.len() > self.rules.version_count() {
+            let rules = &self.rules;
+            self.versions.retain(|id, _| rules.has_version(*id));
+        }
+    }
+
     /// An environment that is there, for an invocation.
     fn held(&self, pool: &Arc<Inner>, id: EnvironmentId, version: VersionId) -> Held {
         let environment = Arc::clone(&self.environments[&id]);
@@ -335,6 +354,7 @@ impl Inner {
         tracing::debug!(environment = ?id, "an environment is gone");
         let gone = self.turn(|state, now| {
             state.rules.ended(now, id);
+            state.forget_versions();
             state.environments.remove(&id)
         });
         self.fewer.notify_waiters();

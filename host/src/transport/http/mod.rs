@@ -18,3 +18,8 @@ pub(crate) use body::RequestBody;
 pub(crate) use connection::serve_connection;
 pub(crate) use listener::{RealListener, listen, listen_on_a_free_port, listen_with};
 pub(crate) use service::{Apis, router};
+
+/// Whether a path is that of a runtime's next invocation.
+pub(crate) fn is_invocation_next(path: &str) -> bool {
+    route::Route::of_path(path) == Some(route::Route::InvocationNext)
+}
