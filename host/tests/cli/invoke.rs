@@ -493,13 +493,13 @@ fn a_stream_that_ends_too_early_is_told_and_has_a_status() {
                 "--handler",
                 "stream",
                 "--timeout",
-                "1s",
+                "3s",
                 "-d",
                 r#"{"steps":[{"write":"half"},{"sleep":true}]}"#,
             ],
             4,
             "half",
-            "lambox: the function ran into its timeout of 1s",
+            "lambox: the function ran into its timeout of 3s",
         ),
         (
             &[

@@ -527,7 +527,15 @@ impl Request {
     /// Sends it on a connection of its own, and reads to the end of the answer.
     async fn exchange(self, address: SocketAddr, known: Arc<Mutex<Known>>) -> Exchange {
         let bytes = self.bytes(&known.lock().expect("no test panics while it has it"));
-        let connection = TcpStream::connect(address).await.expect("the APIs are served there");
+        let Ok(connection) = TcpStream::connect(address).await else {
+            // The environment has ended: nobody listens any more.
+            return Exchange {
+                request: self,
+                is_sent: false,
+                was_over: known.lock().expect("no test panics while it has it").is_over,
+                answer: None,
+            };
+        };
         let (mut read, mut write) = connection.into_split();
         let (sent, received) = tokio::join!(
             async {

@@ -73,7 +73,7 @@ async fn a_slow_extension_keeps_the_environment_busy_while_the_caller_has_the_an
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn an_extension_that_is_too_slow_lets_the_answer_stand_and_the_environment_is_reset() {
     let told = same_over_all(|transport| async move {
         let mut stage = over(transport, "echo")
@@ -265,7 +265,7 @@ async fn an_extension_that_crashes_at_shutdown_does_no_harm() {
     ");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn an_extension_that_stops_asking_in_an_invocation_makes_it_time_out() {
     let told = same_over_all(|transport| async move {
         let mut stage = over(transport, "echo")
@@ -380,7 +380,7 @@ async fn two_extensions_each_get_what_they_asked_for_and_the_reason() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn the_reason_of_a_reset_after_a_timeout_is_timeout() {
     same_over_all(|transport| async move {
         let mut stage = over(transport, "sleep-past-deadline")

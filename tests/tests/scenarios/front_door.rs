@@ -618,7 +618,7 @@ async fn how_a_stream_ends_is_not_told_as_an_error() {
     };
     let functions = [
         builder(),
-        named("short").timeout_ms(100).env("LAMBOX_TRANSPORT", "host"),
+        named("short").timeout_ms(3_000).env("LAMBOX_TRANSPORT", "host"),
         simulator().function("whole").runtime(component("echo")).handler("echo"),
     ];
     let door = Door::open(functions).await;

@@ -22,11 +22,8 @@ async fn a_runtime_that_works_in_its_next_stands_still_between_invocations() {
         pause().await;
         let result = stage.invoke_silently("{}").await;
         let told: Value = result.json().expect("the payload is JSON");
-        assert!(told["waited_ms"].as_u64().is_some_and(|ms| ms < PAUSE_MS / 2), "{told}");
-        assert!(
-            told["ticks"].as_u64().is_some_and(|ticks| ticks < PAUSE_MS / 2),
-            "{told}"
-        );
+        assert!(told["waited_ms"].as_u64().is_some_and(|ms| ms < PAUSE_MS), "{told}");
+        assert!(told["ticks"].as_u64().is_some_and(|ticks| ticks < PAUSE_MS), "{told}");
         String::new()
     })
     .await;
@@ -47,15 +44,12 @@ async fn a_background_task_of_an_official_runtime_stands_still_and_goes_on() {
             told["elapsed_ms"].as_u64().expect("a time"),
         ));
     }
-    let [(_, first), (_, second), (ticks, third)] = counts[..] else {
+    let [(_, first), (before, second), (ticks, third)] = counts[..] else {
         unreachable!("there are three")
     };
-    assert!(
-        second - first < PAUSE_MS / 2,
-        "the pause is not in its clock: {counts:?}"
-    );
+    assert!(second - first < PAUSE_MS, "the pause is not in its clock: {counts:?}");
     assert!(third - second >= 200, "what it slept is: {counts:?}");
-    assert!(ticks > 10, "the task goes on in an invocation: {counts:?}");
+    assert!(ticks > before, "the task goes on in an invocation: {counts:?}");
     assert!(ticks <= third + 1, "no tick is made up for: {counts:?}");
 }
 

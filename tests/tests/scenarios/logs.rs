@@ -346,7 +346,7 @@ async fn a_sampled_trace_is_told_of_and_another_is_not() {
     ");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn the_golden_sequences_stand_in_the_log_with_what_the_function_writes() {
     let told = same_over_all(|transport| async move {
         let mut stage = over(transport, "flood-stdout")

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
 use lambox::lifecycle::Program;
@@ -202,7 +203,12 @@ async fn a_process_runs_only_while_there_is_an_invocation() {
     // Time passes: another environment starts, and serves an invocation.
     let mut other = probe().stage();
     assert!(other.invoke_silently("{}").await.is_success());
-    assert_eq!(ran(pid), before, "not for a nanosecond");
+    // What it used until it left the processor may be counted only when another one takes its place there.
+    assert!(
+        ran(pid) - before < 1_000_000,
+        "it did not run: {} ns",
+        ran(pid) - before
+    );
     let count = |told: &Value| told["count"].as_u64().expect("it counts");
     // Its thread goes on where it was. In one invocation it may get no turn, where the machine has much to do.
     within(async {
@@ -357,24 +363,32 @@ async fn a_program_that_cannot_be_started_fails_the_initialisation_with_a_senten
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runtime_is_asked_to_end_before_extensions_are_told() {
-    let mut stage = probe()
-        .extension_process(EXTENSION_NAME, NativeProgram::new(EXTENSION))
-        .stage();
-    assert!(stage.invoke_silently("{}").await.is_success());
-    let running = pids(&stage.environment);
-    for pid in &running {
-        is_stopped(*pid).await;
-    }
-    within(stage.environment.shutdown()).await;
-    assert_eq!(
-        lines(&stage.environment.take_log()),
-        [
-            "asked to end".to_owned(),
-            format!("[{EXTENSION_NAME}] SHUTDOWN spindown")
-        ]
-    );
-    for pid in running {
-        is_gone(pid).await;
+    // A machine that stands still for the runtime's part of the two seconds has it killed before it can say anything.
+    let part = Duration::from_millis(600);
+    let expected = [
+        "asked to end".to_owned(),
+        format!("[{EXTENSION_NAME}] SHUTDOWN spindown"),
+    ];
+    for attempt in 1.. {
+        let mut stage = probe()
+            .extension_process(EXTENSION_NAME, NativeProgram::new(EXTENSION))
+            .stage();
+        assert!(stage.invoke_silently("{}").await.is_success());
+        let running = pids(&stage.environment);
+        for pid in &running {
+            is_stopped(*pid).await;
+        }
+        let begun = Instant::now();
+        within(stage.environment.shutdown()).await;
+        let took = begun.elapsed();
+        for pid in running {
+            is_gone(pid).await;
+        }
+        let log = lines(&stage.environment.take_log());
+        if log == expected {
+            break;
+        }
+        assert!(took >= part && attempt < 30, "{log:?} after {took:?}");
     }
     // Without an extension nobody is asked.
     let mut alone = probe().stage();

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lambox::lifecycle::Config;
+use lambox::lifecycle::pool::WAIT_FOR_RELEASE;
 use lambox::{
     AliasRoute, AliasWeight, AsyncConfig, Deployment, FrontDoor, Function, FunctionBuilder, LogEntry, LogSink,
     LogSource, PlatformEvent, Simulator, StreamRate,
@@ -200,15 +201,24 @@ async fn whoever_comes_again_at_once_gets_the_same_environment() {
         }
         let door = deployed(deployment).await;
         let mut connection = door.connect().await;
+        // A machine that stands still for as long as it is waited for makes a new one, or none where there may be no more.
+        let mut stalls = 0;
         for _ in 0..times {
+            let begun = Instant::now();
             let reply = connection.call("POST", &invocations("probe"), &[], "1").await;
+            let stalled = begun.elapsed() >= WAIT_FOR_RELEASE;
+            stalls += u32::from(stalled);
+            if stalled && limit.is_some() && reply.status == 429 {
+                continue;
+            }
             assert_eq!(
                 (reply.status, reply.body.as_str()),
                 (200, "1"),
                 "{transport:?} {limit:?}"
             );
         }
-        assert_eq!(inits.0.load(Ordering::Acquire), 1, "{transport:?} {limit:?}");
+        let inits = inits.0.load(Ordering::Acquire);
+        assert!(inits <= 1 + stalls, "{transport:?} {limit:?}: {inits}, {stalls} stalls");
     }
 }
 
@@ -237,7 +247,8 @@ async fn ten_requests_a_second_come_to_what_is_reserved() {
 impl Door {
     /// What the guest `env` sees under a name, and the version that was executed.
     async fn variable(&self, qualified: &str, name: &str) -> (String, String) {
-        let reply = self.invoke(qualified, &[], "{}").await;
+        // With its log, so that it is over when it is answered.
+        let reply = self.invoke(qualified, &[("x-amz-log-type", "Tail")], "{}").await;
         assert_eq!(reply.status, 200, "{reply:?}");
         let answer: Value = serde_json::from_str(&reply.body).expect("JSON");
         let value = answer["vars"][name].as_str().unwrap_or_default().to_owned();
@@ -390,7 +401,11 @@ async fn tenants_have_environments_of_their_own_and_have_to_be_named() {
     let door = deployed(Deployment::new(function).tenant_isolation()).await;
     let invoke = async |tenant: &str| {
         let reply = door
-            .invoke("probe", &[("x-amz-tenant-id", tenant)], r#"{"mb":1}"#)
+            .invoke(
+                "probe",
+                &[("x-amz-tenant-id", tenant), ("x-amz-log-type", "Tail")],
+                r#"{"mb":1}"#,
+            )
             .await;
         assert_eq!(reply.status, 200, "{reply:?}");
         let answer: Value = serde_json::from_str(&reply.body).expect("JSON");

@@ -406,7 +406,7 @@ async fn a_guest_waits_for_a_caller_that_does_not_read() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(start_paused = true)]
 async fn a_deadline_ends_a_guest_that_waits_for_its_caller() {
     same_over_all(|transport| async move {
         let mut stage = over(transport, "stream")

@@ -209,7 +209,7 @@ async fn an_invocations_phases_are_spans_within_its_request() {
         let observed = Observed::of(over(transport, "echo").guest_extension("ext-slow")).await;
         let mut told = String::new();
         for event in ["1", "2", r#"{"fail":"Own.Error"}"#] {
-            observed.invoke("probe", &[], event).await;
+            observed.invoke("probe", &[("x-amz-log-type", "Tail")], event).await;
             told.push_str(&tree(&observed.take().await));
         }
         told

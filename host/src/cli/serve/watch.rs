@@ -116,7 +116,12 @@ impl Watch {
 
     /// Serves what has changed. True where other folders are watched now, in which something may have changed before.
     fn serve_changes(&mut self) -> bool {
-        let wanted = match self.source.wanted() {
+        // An editor empties a file before it writes it.
+        let wanted = self.source.wanted().and_then(|wanted| match &self.source {
+            Source::Configuration { path, .. } if wanted.functions.is_empty() => Err(Error::NoFunction(path.clone())),
+            _ => Ok(wanted),
+        });
+        let wanted = match wanted {
             Ok(wanted) => wanted,
             Err(error) => {
                 let told = error.told();
