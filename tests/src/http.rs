@@ -133,6 +133,12 @@ impl Connection {
         }
     }
 
+    /// Waits until it is closed, for as long as it takes.
+    pub async fn closed(&mut self) {
+        let mut unread = [0; 1024];
+        while self.0.read(&mut unread).await.is_ok_and(|count| count > 0) {}
+    }
+
     /// Reads until `wanted` is among what has come, and gives all of that: for answers that come piece by piece.
     ///
     /// # Panics

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -23,6 +23,11 @@ const MAX_HEAD_BYTES: usize = 1 << 20;
 
 /// How long requests have that are not answered when it closes: 2 seconds, as long as a shutdown takes.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How long a connection is kept without a request, or without the rest of its line and headers: 5 minutes.
+///
+/// Source: Lambox's own. The service closes what is idle, too, and does not say when.
+const IDLE_LIFETIME: Duration = Duration::from_mins(5);
 
 /// A listener of a [`FrontDoor`]'s. Dropping it closes it and every connection to it.
 #[derive(Debug)]
@@ -66,6 +71,8 @@ async fn serve(stream: TcpStream, client: SocketAddr, door: FrontDoor, mut closi
     });
     let connection = http1::Builder::new()
         .max_buf_size(MAX_HEAD_BYTES)
+        .timer(TokioTimer::new())
+        .header_read_timeout(IDLE_LIFETIME)
         // As the service spells them. Clients must not mind, but shell scripts that read headers with grep do.
         .title_case_headers(true)
         .serve_connection(TokioIo::new(stream), service);

@@ -1,6 +1,7 @@
 //! The front door over a real port, through a client that hides nothing.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -933,6 +934,31 @@ async fn only_the_loopback_is_listened_on() {
             .expect_err(address);
         assert_eq!(refused.kind(), std::io::ErrorKind::PermissionDenied, "{address}");
     }
+}
+
+#[tokio::test]
+async fn a_connection_without_a_request_is_closed_in_the_end() {
+    let door = Door::open([over(Transport::Host, "echo")]).await;
+    let served = || async {
+        let mut connection = door.connect().await;
+        let reply = connection.call("POST", &invocations("probe"), &[], "{}").await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        connection
+    };
+    let (mut silent, mut half, mut idle) = (door.connect().await, door.connect().await, served().await);
+    half.send_bytes("POST / HTTP/1.1\r\nhost:").await;
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    for connection in [&mut silent, &mut half, &mut idle] {
+        connection.closed().await;
+    }
+    let took = begun.elapsed();
+    assert!(
+        (Duration::from_mins(5)..Duration::from_mins(6)).contains(&took),
+        "{took:?}"
+    );
+    tokio::time::resume();
+    served().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
