@@ -58,4 +58,6 @@ pub use queue::{
     StorageError,
 };
 pub use simulator::{Compilation, LoadError, Simulator, SimulatorBuilder};
-pub use traces::{MAX_QUEUED_SPANS, OtlpEndpoint, OtlpEndpointError, Traces, TracesError};
+pub use traces::{
+    MAX_QUEUED_SPANS, OtlpEndpoint, OtlpEndpointError, SamplingRatio, SamplingRatioError, Traces, TracesError,
+};

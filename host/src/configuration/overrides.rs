@@ -13,11 +13,12 @@ use super::reader::{Origin, Reader, Source, Spelling};
 const PREFIX: &str = "LAMBOX_";
 
 /// Variables that others read.
-const NO_SETTINGS: [&str; 4] = [
+const NO_SETTINGS: [&str; 5] = [
     "LAMBOX_LOG",
     "LAMBOX_LOG_STYLE",
     "LAMBOX_CONFIG",
     "LAMBOX_OTLP_ENDPOINT",
+    "LAMBOX_TRACE_SAMPLING_RATIO",
 ];
 
 /// What can be set of every function by one value, and where a file has it.

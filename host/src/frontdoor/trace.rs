@@ -46,7 +46,7 @@ impl FrontDoor {
         };
         let context = traces::Context::of_xray(text(headers, &TRACE_ID))
             .or_else(|| traces::Context::of_traceparent(text(headers, &TRACEPARENT)))
-            .unwrap_or_else(|| traces::Context::begin(now, random()));
+            .unwrap_or_else(|| traces.begin(now, random()));
         let root = context.root();
         if !context.is_sampled {
             let parent = context.parent();

@@ -47,8 +47,8 @@ impl Context {
         })
     }
 
-    /// A new trace, which is sampled: of this time, and with these bits.
-    pub(crate) fn begin(now_seconds: u64, random: u128) -> Self {
+    /// A new trace: of this time, and with these bits.
+    pub(super) fn begin(now_seconds: u64, random: u128) -> Self {
         let time = u128::from(now_seconds & 0xffff_ffff) << 96;
         Self {
             // All of it is zero for nobody.

@@ -10,6 +10,7 @@ mod request;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -19,8 +20,8 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, IdGenerator as _, RandomIdGenerator, SpanData, SpanEvents,
-    SpanExporter as _, SpanLinks, SpanProcessor as _,
+    BatchConfigBuilder, BatchSpanProcessor, IdGenerator as _, RandomIdGenerator, Sampler, SamplingDecision,
+    ShouldSample as _, SpanData, SpanEvents, SpanExporter as _, SpanLinks, SpanProcessor as _,
 };
 
 use self::collector::Collector;
@@ -47,6 +48,33 @@ const GRACE: Duration = Duration::from_secs(2);
 #[error("the exporter of traces cannot be made: {0}")]
 pub struct TracesError(String);
 
+/// Which part of the traces that begin here is sampled, from 0 (none) to 1 (all).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SamplingRatio(f64);
+
+impl SamplingRatio {
+    /// All of them.
+    pub const ALL: Self = Self(1.0);
+
+    /// Nothing where it is no number from 0 to 1.
+    pub fn new(ratio: f64) -> Option<Self> {
+        (0.0..=1.0).contains(&ratio).then_some(Self(ratio))
+    }
+}
+
+/// Why a text is no [`SamplingRatio`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a part of all traces is a number from 0 to 1, such as 0.05")]
+pub struct SamplingRatioError;
+
+impl FromStr for SamplingRatio {
+    type Err = SamplingRatioError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().ok().and_then(Self::new).ok_or(SamplingRatioError)
+    }
+}
+
 /// Where traces of invocations go. Cheap to clone; what is queued is sent by [`flush`](Self::flush), and every second. The
 /// shutdown of a front door that has it sends what there is, and ends it for all who have it.
 ///
@@ -57,7 +85,7 @@ pub struct TracesError(String);
 /// invocation is a trace of its own. Of shutdowns there are no spans: they are no invocation's.
 ///
 /// A trace goes on from the request's `X-Amzn-Trace-Id`, or else its W3C `traceparent`, and is sampled unless these say
-/// otherwise. The function is told of it as with the service's active tracing: `Lambda-Runtime-Trace-Id` has the span's id
+/// otherwise. Of those that begin here, all are, or [a part](Self::otlp_sampled). The function is told of it as with the service's active tracing: `Lambda-Runtime-Trace-Id` has the span's id
 /// as `Parent` and `Sampled=1`, so that spans of the function's own belong to it.
 ///
 /// Source: <https://docs.aws.amazon.com/lambda/latest/dg/telemetry-otel-spans.html> for how events become spans, with
@@ -79,6 +107,7 @@ pub struct Traces {
 
 struct Inner {
     processor: BatchSpanProcessor,
+    sampler: Sampler,
     ids: RandomIdGenerator,
     scope: InstrumentationScope,
 }
@@ -106,7 +135,7 @@ struct Ended {
 }
 
 impl Traces {
-    /// Sends traces to a collector by OTLP over HTTP, in Protobuf.
+    /// Sends traces to a collector by OTLP over HTTP, in Protobuf: all that begin here.
     ///
     /// `OTEL_EXPORTER_OTLP_HEADERS` is heeded, and `OTEL_SERVICE_NAME`, which is `lambox` otherwise. A collector that is
     /// not there, or hangs, costs spans, of which at most [`MAX_QUEUED_SPANS`] wait; that it takes none is said once, as a
@@ -122,6 +151,20 @@ impl Traces {
     ///
     /// Outside of a tokio runtime.
     pub fn otlp(endpoint: &OtlpEndpoint) -> Result<Self, TracesError> {
+        Self::otlp_sampled(endpoint, SamplingRatio::ALL)
+    }
+
+    /// As [`otlp`](Self::otlp), and of the traces that begin here only this part is sampled. Whoever sends a trace along has
+    /// decided: that one is sampled or not as its header says.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    pub fn otlp_sampled(endpoint: &OtlpEndpoint, ratio: SamplingRatio) -> Result<Self, TracesError> {
         let mut exporter = SpanExporter::builder()
             .with_http()
             .with_endpoint(endpoint.url())
@@ -141,6 +184,7 @@ impl Traces {
         Ok(Self {
             inner: Arc::new(Inner {
                 processor: BatchSpanProcessor::new(exporter, config),
+                sampler: Sampler::TraceIdRatioBased(ratio.0),
                 ids: RandomIdGenerator::default(),
                 scope: InstrumentationScope::builder("lambox")
                     .with_version(env!("CARGO_PKG_VERSION"))
@@ -169,8 +213,23 @@ impl Traces {
         }
     }
 
+    /// A trace that begins here, at this time and with these bits.
+    pub(crate) fn begin(&self, now_seconds: u64, random: u128) -> Context {
+        let context = Context::begin(now_seconds, random);
+        Context {
+            is_sampled: self.samples(context.trace_id),
+            ..context
+        }
+    }
+
     fn new_trace_id(&self) -> TraceId {
         self.inner.ids.new_trace_id()
+    }
+
+    fn samples(&self, trace_id: TraceId) -> bool {
+        let sampler = &self.inner.sampler;
+        let sampled = sampler.should_sample(None, trace_id, "", &SpanKind::Server, &[], &[]);
+        sampled.decision == SamplingDecision::RecordAndSample
     }
 
     fn new_span_id(&self) -> SpanId {

@@ -307,10 +307,14 @@ impl Phases {
 
     /// What has ended, within another span or as a trace of its own.
     fn emit_as(&self, span_id: SpanId, within: Option<Context>, draft: Draft) {
+        let trace_id = within.map_or_else(|| self.traces.new_trace_id(), |context| context.trace_id);
+        if within.is_none() && !self.traces.samples(trace_id) {
+            return;
+        }
         let mut events = SpanEvents::default();
         events.events = draft.events;
         self.traces.emit(Ended {
-            trace_id: within.map_or_else(|| self.traces.new_trace_id(), |context| context.trace_id),
+            trace_id,
             span_id,
             parent: within.map_or(SpanId::INVALID, |context| context.span_id),
             parent_is_remote: false,

@@ -95,17 +95,19 @@ impl Server {
 
     /// Waits for a line of standard error.
     fn wait_for(&self, part: &str) -> String {
+        self.told_until(part).pop().expect("it is the last")
+    }
+
+    /// The lines of standard error up to the one that is waited for.
+    fn told_until(&self, part: &str) -> Vec<String> {
         let deadline = Instant::now() + LIMIT;
-        loop {
+        let mut told = Vec::new();
+        while told.last().is_none_or(|line: &String| !line.contains(part)) {
             let left = deadline.saturating_duration_since(Instant::now());
-            let line = self
-                .stderr
-                .recv_timeout(left)
-                .unwrap_or_else(|_| panic!("{part:?} is not told"));
-            if line.contains(part) {
-                return line;
-            }
+            let line = self.stderr.recv_timeout(left);
+            told.push(line.unwrap_or_else(|_| panic!("{part:?} is not told")));
         }
+        told
     }
 
     fn status(mut self) -> Option<i32> {
@@ -407,6 +409,11 @@ environment.variables = { LAMBOX_TRANSPORT = 'host' }
     let two = format!("{changed}[functions.two]\ncode = 'hello.wasm'\n");
     fs::write(&configuration, &two).expect("it can be written");
     server.wait_for("`two` is served too");
+    // A line above changes no function.
+    let two = format!("# Two functions.\n{two}");
+    fs::write(&configuration, format!("{two}[functions.three]\ncode = 'hello.wasm'\n")).expect("it can be written");
+    let told = server.told_until("`three` is served too");
+    assert!(told.iter().all(|line| !line.contains("has changed")), "{told:?}");
     let function = server.request("GET", "/2015-03-31/functions/one/configuration", "");
     assert!(function.contains(r#""MemorySize":300"#), "{function}");
     assert!(server.invoke("two").ends_with(HELLO));
@@ -415,6 +422,8 @@ environment.variables = { LAMBOX_TRANSPORT = 'host' }
     fs::write(&component, "no component").expect("it can be written");
     let told = server.wait_for("`one` is served as it was");
     assert!(told.contains("hello.wasm"), "{told}");
+    fs::write(&configuration, &two).expect("it can be written");
+    server.wait_for("`three` is served no more");
     for nothing in ["[functions.one\n", ""] {
         fs::write(&configuration, nothing).expect("it can be written");
         server.wait_for("all functions are served as they were");
@@ -427,6 +436,17 @@ environment.variables = { LAMBOX_TRANSPORT = 'host' }
     fs::write(&configuration, &changed).expect("it can be written");
     server.wait_for("`two` is served no more");
     assert!(server.invoke("two").starts_with("HTTP/1.1 404 "));
+
+    // One whose runtime is started elsewhere.
+    let four = format!("{changed}[functions.four]\nruntime = 'external'\n");
+    fs::write(&configuration, &four).expect("it can be written");
+    server.wait_for("`four` is served too");
+    let told = server.wait_for("`four` waits for its runtime: ");
+    let (_, api) = told.split_once("AWS_LAMBDA_RUNTIME_API=").expect(&told);
+    assert!(request(api, "GET", "/2018-06-01/ping", "").ends_with("pong"));
+    fs::write(&configuration, &changed).expect("it can be written");
+    server.wait_for("`four` is served no more");
+    assert!(request(api, "GET", "/2018-06-01/ping", "").starts_with("HTTP/1.1 404 "));
     let new = folder.path().join("new");
     fs::copy(root().join(GUESTS), &new).expect("it can be copied");
     fs::rename(&new, &component).expect("it can be renamed");

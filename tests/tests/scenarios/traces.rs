@@ -13,7 +13,8 @@ use hyper_util::rt::TokioIo;
 use insta::assert_snapshot;
 use lambox::lifecycle::Config;
 use lambox::{
-    Deployment, FrontDoor, FunctionBuilder, LogEntry, LogSink, LogSource, MAX_QUEUED_SPANS, PlatformEvent, Traces,
+    Deployment, FrontDoor, FunctionBuilder, LogEntry, LogSink, LogSource, MAX_QUEUED_SPANS, PlatformEvent,
+    SamplingRatio, Traces,
 };
 use lambox_tests::{FunctionBuilderExt as _, Transport, over, same_over_all, within};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -51,11 +52,16 @@ impl Observed {
     }
 
     async fn deployed(deployment: Deployment) -> Self {
+        Self::sampled(deployment, SamplingRatio::ALL).await
+    }
+
+    async fn sampled(deployment: Deployment, ratio: SamplingRatio) -> Self {
         let spans = Arc::<Mutex<Vec<Span>>>::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it has one");
         let collector = tokio::spawn(collect(listener, Arc::clone(&spans)));
-        let traces = sent_to(address);
+        let endpoint = format!("http://{address}").parse().expect("an endpoint");
+        let traces = Traces::otlp_sampled(&endpoint, ratio).expect("it can be made");
         let door = FrontDoor::builder().traces(traces.clone()).deploy(deployment);
         Self {
             door: Door::of(door.expect("it fits together").build()).await,
@@ -209,7 +215,7 @@ async fn an_invocations_phases_are_spans_within_its_request() {
         let observed = Observed::of(over(transport, "echo").guest_extension("ext-slow")).await;
         let mut told = String::new();
         for event in ["1", "2", r#"{"fail":"Own.Error"}"#] {
-            observed.invoke("probe", &[("x-amz-log-type", "Tail")], event).await;
+            observed.invoke("probe", &[], event).await;
             told.push_str(&tree(&observed.take().await));
         }
         told
@@ -324,6 +330,41 @@ async fn what_is_not_sampled_has_no_spans_and_passes_its_trace_on() {
     assert_eq!(requests.len(), 1, "{}", tree(&spans));
     assert!(requests[0].parent_span_id.is_empty());
     assert_ne!(hex(&requests[0].trace_id), TRACE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_the_traces_that_begin_here_is_sampled_and_a_caller_decides_for_itself() {
+    let invocations = 200;
+    for (ratio, expected) in [(0.0, 0..=0), (0.5, 50..=150), (1.0, invocations..=invocations)] {
+        let function = over(Transport::Host, "echo").build().expect("it is well configured");
+        // One that is initialised ahead is a trace of its own, which begins here too.
+        let deployment = Deployment::new(function).publish(1).provisioned_concurrency("1", 1);
+        let ratio = SamplingRatio::new(ratio).expect("it is a part");
+        let observed = Observed::sampled(deployment, ratio).await;
+        let mut sampled = 0;
+        for _ in 0..invocations {
+            let reply = observed.invoke("probe", &[], "1").await;
+            sampled += usize::from(reply.header("x-amzn-trace-id").contains(";sampled=1;"));
+        }
+        assert!(expected.contains(&sampled), "{sampled} of {ratio:?}");
+        let caller = format!("Root={ROOT};Parent={PARENT};Sampled=1");
+        observed.invoke("probe:1", &[("x-amzn-trace-id", &caller)], "1").await;
+        let spans = observed.take().await;
+        let requests = spans.iter().filter(|span| span.name == "probe").count();
+        assert_eq!(requests, sampled + 1, "{ratio:?}");
+        let invoked = spans.iter().filter(|span| span.name == "invoke").count();
+        assert_eq!(invoked, sampled + 1, "{ratio:?}");
+        if sampled == 0 {
+            assert!(
+                spans.iter().all(|span| hex(&span.trace_id) == TRACE),
+                "{}",
+                tree(&spans)
+            );
+        }
+    }
+    for text in ["1.5", "-0.1", "NaN", "half", ""] {
+        assert!(text.parse::<SamplingRatio>().is_err(), "{text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,8 +16,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use lambox::{
     AsyncConfig, BuildError, Cors, DeploymentError, Destination, EngineError, FrontDoor, FunctionUrl, InvokeMode,
-    LogSink, MaximumEventAge, MaximumRetryAttempts, OtlpEndpoint, QueueBounds, QueueStartError, Simulator, Traces,
-    TracesError, UnusableConfiguration,
+    LogSink, MaximumEventAge, MaximumRetryAttempts, OtlpEndpoint, QueueBounds, QueueStartError, SamplingRatio,
+    Simulator, Traces, TracesError, UnusableConfiguration,
 };
 
 pub(super) use self::given::Given;
@@ -100,6 +100,10 @@ pub(super) struct Arguments {
     /// `http://127.0.0.1:4318`
     #[arg(long, value_name = "URL", env = "LAMBOX_OTLP_ENDPOINT")]
     otlp_endpoint: Option<OtlpEndpoint>,
+
+    /// Which part of the traces that begin here is sent, from 0 to 1; one that a caller sends along is sent where that one's is
+    #[arg(long, value_name = "RATIO", env = "LAMBOX_TRACE_SAMPLING_RATIO", default_value = "1")]
+    trace_sampling_ratio: SamplingRatio,
 
     #[command(flatten)]
     native: NativeArguments,
@@ -346,6 +350,7 @@ struct Plan {
     scaling: ScalingArguments,
     metrics: bool,
     otlp_endpoint: Option<OtlpEndpoint>,
+    trace_sampling_ratio: SamplingRatio,
     asynchronous: AsyncArguments,
     watch: bool,
     quiet: bool,
@@ -412,6 +417,7 @@ impl Plan {
             scaling: arguments.scaling,
             metrics: arguments.metrics,
             otlp_endpoint: arguments.otlp_endpoint,
+            trace_sampling_ratio: arguments.trace_sampling_ratio,
             asynchronous: arguments.asynchronous,
             watch: arguments.watch,
             quiet: arguments.quiet,
@@ -529,7 +535,7 @@ pub(super) fn run(arguments: Arguments, given: &Given) -> Result<u8, Error> {
         .map_err(Error::EventLoop)?;
     let traces = plan.otlp_endpoint.as_ref().map(|endpoint| {
         let _entered = runtime.enter();
-        Traces::otlp(endpoint)
+        Traces::otlp_sampled(endpoint, plan.trace_sampling_ratio)
     });
     let loaded = plan.load(&wanted, traces.transpose()?)?;
     let code = runtime.block_on(serve(&plan, &wanted, address, loaded));
@@ -540,36 +546,28 @@ pub(super) fn run(arguments: Arguments, given: &Given) -> Result<u8, Error> {
 
 /// Serves until it is told to stop, and then until every environment is gone or it is told again.
 async fn serve(plan: &Plan, wanted: &Wanted, address: SocketAddr, loaded: Loaded) -> Result<u8, Error> {
-    let Loaded {
-        door,
-        simulator,
-        log,
-        fingerprints,
-    } = loaded;
+    let door = loaded.door.clone();
     let mut stop = Stop::new().map_err(Error::EventLoop)?;
     door.start_queue().await?;
     let listener = door.listen(address).await;
     let listener = listener.map_err(|error| Error::Listen(address, error))?;
-    let runtimes = Runtimes::listen(&door, wanted, SocketAddr::new(address.ip(), plan.native.runtime_port)).await?;
+    let of_runtimes = SocketAddr::new(address.ip(), plan.native.runtime_port);
+    let runtimes = Runtimes::listen(&door, wanted, of_runtimes, plan.native.env_files.clone()).await?;
+    let attach_at = runtimes.addresses();
     // Before it is said that somebody listens: whoever then changes a file sees it served.
-    let watch = if plan.watch {
+    let (watch, _runtimes) = if plan.watch {
         let watch = Watch::new(
             plan.source.clone(),
             wanted,
-            simulator,
-            door.clone(),
-            log,
+            loaded,
+            runtimes,
             plan.native.hold_deadlines,
-            fingerprints,
         )?;
-        Some(tokio::spawn(watch.run()))
+        (Some(tokio::spawn(watch.run())), None)
     } else {
-        None
+        (None, Some(runtimes))
     };
-    if let Some(folder) = &plan.native.env_files {
-        runtimes.write_variables(&door, folder).await?;
-    }
-    announce(listener.local_addr(), &runtimes, wanted).map_err(Error::Stdout)?;
+    announce(listener.local_addr(), &attach_at, wanted).map_err(Error::Stdout)?;
     stop.requested().await;
     if let Some(watch) = watch {
         watch.abort();
@@ -585,13 +583,12 @@ async fn serve(plan: &Plan, wanted: &Wanted, address: SocketAddr, loaded: Loaded
 }
 
 /// Says where to go, now that somebody listens there.
-fn announce(address: SocketAddr, runtimes: &Runtimes, wanted: &Wanted) -> io::Result<()> {
+fn announce(address: SocketAddr, attach_at: &BTreeMap<String, SocketAddr>, wanted: &Wanted) -> io::Result<()> {
     terminal::write_line(&format!("listening on http://{address}"))?;
     for function in &wanted.functions {
         let name = &function.name;
         terminal::write_line(&format!("  {name}: http://{address}/lambda-url/{name}/"))?;
-        if let Some(listener) = runtimes.of(name) {
-            let address = listener.local_addr();
+        if let Some(address) = attach_at.get(name) {
             terminal::write_line(&format!("    waits for its runtime: AWS_LAMBDA_RUNTIME_API={address}"))?;
         }
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::net::SocketAddr;
-use std::path::Path;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use lambox::{FrontDoor, RuntimeListener};
 
@@ -13,49 +13,80 @@ use super::source::Wanted;
 
 /// Where native runtimes attach themselves.
 pub(super) struct Runtimes {
+    door: FrontDoor,
+    /// Where what each is to be started with is written, if it is.
+    env_files: Option<PathBuf>,
+    /// Where those find a free port that come later.
+    address: IpAddr,
     /// Of each function.
     own: BTreeMap<String, RuntimeListener>,
     /// Of all together, where they are several.
-    _all: Option<RuntimeListener>,
+    all: Option<RuntimeListener>,
 }
 
 impl Runtimes {
-    pub(super) async fn listen(door: &FrontDoor, wanted: &Wanted, address: SocketAddr) -> Result<Self, Error> {
+    pub(super) async fn listen(
+        door: &FrontDoor,
+        wanted: &Wanted,
+        address: SocketAddr,
+        env_files: Option<PathBuf>,
+    ) -> Result<Self, Error> {
         let external = wanted.functions.iter().filter(|function| function.is_external());
         let names: Vec<_> = external.map(|function| function.name.as_str()).collect();
-        let failed = |address| move |error| Error::ListenForRuntimes(address, error);
         let all = match names.len() {
             0 | 1 => None,
-            _ => Some(door.listen_for_runtimes(address).await.map_err(failed(address))?),
+            _ => {
+                let all = door.listen_for_runtimes(address).await;
+                Some(all.map_err(|error| Error::ListenForRuntimes(address, error))?)
+            }
+        };
+        let mut runtimes = Self {
+            door: door.clone(),
+            env_files,
+            address: address.ip(),
+            own: BTreeMap::new(),
+            all,
         };
         let mut next = address;
-        let mut own = BTreeMap::new();
         for name in names {
-            if all.is_some() && next.port() != 0 {
+            if runtimes.all.is_some() && next.port() != 0 {
                 // Behind the last port there are free ones only.
                 next.set_port(next.port().wrapping_add(1));
             }
-            let listener = door.listen_for_runtime_of(name, next).await.map_err(failed(next))?;
-            own.insert(name.to_owned(), listener);
+            runtimes.open(name, next).await?;
         }
-        Ok(Self { own, _all: all })
+        Ok(runtimes)
     }
 
-    /// That of a function, where it has one.
-    pub(super) fn of(&self, function_name: &str) -> Option<&RuntimeListener> {
-        self.own.get(function_name)
+    /// Where the runtime of a function attaches itself that came to be later. Nothing where that has been said before.
+    pub(super) async fn add(&mut self, function_name: &str) -> Result<Option<SocketAddr>, Error> {
+        if self.own.contains_key(function_name) {
+            return Ok(None);
+        }
+        let address = self.open(function_name, SocketAddr::new(self.address, 0)).await?;
+        Ok(Some(address))
     }
 
-    /// Writes what each is to be started with into a folder.
-    pub(super) async fn write_variables(&self, door: &FrontDoor, folder: &Path) -> Result<(), Error> {
-        for (name, listener) in &self.own {
-            let variables = door.runtime_variables(name, listener.local_addr()).await;
+    /// Where each attaches itself.
+    pub(super) fn addresses(&self) -> BTreeMap<String, SocketAddr> {
+        let addresses = self.own.iter().map(|(name, own)| (name.clone(), own.local_addr()));
+        addresses.collect()
+    }
+
+    /// Opens a function's own port, and writes what its runtime is to be started with.
+    async fn open(&mut self, name: &str, address: SocketAddr) -> Result<SocketAddr, Error> {
+        let listener = self.door.listen_for_runtime_of(name, address).await;
+        let listener = listener.map_err(|error| Error::ListenForRuntimes(address, error))?;
+        let address = listener.local_addr();
+        self.own.insert(name.to_owned(), listener);
+        if let Some(folder) = &self.env_files {
+            let variables = self.door.runtime_variables(name, address).await;
             let file = folder.join(format!("{name}.env"));
             let written =
                 fs::create_dir_all(folder).and_then(|()| fs::write(&file, env_file(&variables.unwrap_or_default())));
             written.map_err(|error| Error::EnvFile(file, error))?;
         }
-        Ok(())
+        Ok(address)
     }
 }
 

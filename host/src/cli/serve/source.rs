@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use lambox::{
     AccountConfiguration, CodeConfiguration, Configuration, Deployment, FunctionBuilder, FunctionConfiguration,
-    Ignored, LogSink, MAX_PACKAGE_FILES, Overrides, Simulator,
+    Ignored, Location, LogSink, MAX_PACKAGE_FILES, Overrides, Simulator,
 };
 
 use super::Error;
@@ -215,7 +215,13 @@ impl WantedFunction {
         Fingerprint {
             configuration: match &self.recipe {
                 Recipe::Arguments(..) => None,
-                Recipe::Configured(function) => Some(function.clone()),
+                Recipe::Configured(function) => {
+                    let mut function = function.clone();
+                    // Where it is said is all the same: lines above it come and go.
+                    function.location = Location::Option(String::new());
+                    function.settings.clear();
+                    Some(function)
+                }
             },
             files: self
                 .files()

@@ -10,8 +10,9 @@ use lambox::{FrontDoor, LogSink, Simulator, UnusableConfiguration};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
-use super::Error;
+use super::runtimes::Runtimes;
 use super::source::{Fingerprint, Source, Wanted};
+use super::{Error, Loaded};
 use crate::cli::terminal;
 
 /// How long it is waited for quiet.
@@ -31,6 +32,7 @@ pub(super) struct Watch {
     source: Source,
     simulator: Simulator,
     door: FrontDoor,
+    runtimes: Runtimes,
     log: Option<Arc<dyn LogSink>>,
     holds_deadlines: bool,
     /// What was last seen of each function.
@@ -56,12 +58,16 @@ impl Watch {
     pub(super) fn new(
         source: Source,
         wanted: &Wanted,
-        simulator: Simulator,
-        door: FrontDoor,
-        log: Option<Arc<dyn LogSink>>,
+        loaded: Loaded,
+        runtimes: Runtimes,
         holds_deadlines: bool,
-        loaded: BTreeMap<String, Fingerprint>,
     ) -> Result<Self, Error> {
+        let Loaded {
+            door,
+            simulator,
+            log,
+            fingerprints: loaded,
+        } = loaded;
         let (sender, changes) = mpsc::unbounded_channel();
         // What has changed since it was loaded is no event any more.
         let _ = sender.send(());
@@ -76,6 +82,7 @@ impl Watch {
             source,
             simulator,
             door,
+            runtimes,
             log,
             holds_deadlines,
             served: loaded.keys().cloned().collect(),
@@ -154,14 +161,13 @@ impl Watch {
                 self.served.insert(function.name.clone());
             }
             match deployed {
-                Ok(()) if is_new && function.is_external() => terminal::tell(&format!(
-                    "`{}` is served too; a port for its runtime is opened at the next start",
-                    function.name
-                )),
                 Ok(()) if is_new => terminal::tell(&format!("`{}` is served too", function.name)),
                 Ok(()) => terminal::tell(&format!("`{}` has changed", function.name)),
                 Err(error) if is_new => tell(&error.told(), &format!("`{}` is not served", function.name)),
                 Err(error) => tell(&error.told(), &format!("`{}` is served as it was", function.name)),
+            }
+            if function.is_external() && self.served.contains(&function.name) {
+                self.listen_for(&function.name);
             }
         }
         let is_gone = |name: &&String| wanted.functions.iter().all(|function| function.name != **name);
@@ -175,6 +181,18 @@ impl Watch {
         }
         self.files = wanted.files;
         self.look_at()
+    }
+
+    /// Opens a port for the runtime of a function that has none.
+    fn listen_for(&mut self, name: &str) {
+        let added = tokio::runtime::Handle::current().block_on(self.runtimes.add(name));
+        match added {
+            Ok(Some(address)) => terminal::tell(&format!(
+                "`{name}` waits for its runtime: AWS_LAMBDA_RUNTIME_API={address}"
+            )),
+            Ok(None) => {}
+            Err(error) => tell(&error.told(), &format!("nothing can attach itself to `{name}`")),
+        }
     }
 
     /// Watches the folders of all files, since a file that is replaced is another one; those of the files that links lead
