@@ -109,3 +109,14 @@ pub struct Outcome {
     /// Present if the function failed.
     pub error: Option<FunctionError>,
 }
+
+impl Outcome {
+    /// The error that the service tells of: to callers as `X-Amz-Function-Error`, to retries and destinations. A response
+    /// that failed after its stream had begun is a success to all of them, and what was sent is its payload.
+    ///
+    /// Source: observed.
+    pub fn unhandled(&self) -> Option<&FunctionError> {
+        let error = self.error.as_ref();
+        error.filter(|error| !matches!(error.cause, FailureCause::MidStream { .. }))
+    }
+}

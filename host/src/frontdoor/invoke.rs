@@ -11,10 +11,15 @@ use super::error::{ApiError, Exception};
 use super::reply::{JSON, Reply};
 use super::request::{self, InvocationType, Parameters};
 use super::trace::Trigger;
+use super::url::{OCTET_STREAM, is_json};
 use super::{Called, FrontDoor};
 use crate::environment::{InvokeRequest, MAX_PAYLOAD_BYTES};
 use crate::transport::http::RequestBody;
 
+/// What the service tells of the length of everything that it answers an invocation with, whatever it is.
+///
+/// Source: observed, `0`.
+const REMAPPED_CONTENT_LENGTH: HeaderName = HeaderName::from_static("x-amzn-remapped-content-length");
 pub(super) const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
 pub(super) const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
 const LOG_RESULT: HeaderName = HeaderName::from_static("x-amz-log-result");
@@ -98,7 +103,11 @@ impl FrontDoor {
         let (request, trace) = self.invocation(version, event, parameters, Trigger::Asynchronous, called);
         self.inner.events.enqueue(version, request).await?;
         let mut reply = Reply::whole(StatusCode::ACCEPTED, Bytes::new());
-        reply.headers_mut().extend([(TRACE_ID, trace)]);
+        let told = [
+            (TRACE_ID, trace),
+            (REMAPPED_CONTENT_LENGTH, HeaderValue::from_static("0")),
+        ];
+        reply.headers_mut().extend(told);
         Ok(reply)
     }
 
@@ -170,12 +179,15 @@ pub(super) fn check_restored(cause: Option<&FailureCause>) -> Result<(), ApiErro
 fn answer(outcome: &Outcome) -> Reply {
     let mut reply = Reply::whole(StatusCode::OK, outcome.payload.clone());
     let headers = reply.headers_mut();
-    let content_type = outcome
+    // Source: observed, of streaming runtimes: whatever type they give, what is no JSON is bytes.
+    let says_json = outcome
         .content_type
         .as_deref()
-        .and_then(|text| HeaderValue::from_str(text).ok());
-    headers.insert(CONTENT_TYPE, content_type.unwrap_or(JSON));
-    if outcome.error.is_some() {
+        .is_none_or(|text| text == "application/json");
+    let is_json = says_json || outcome.payload.is_empty() || is_json(&outcome.payload);
+    headers.insert(CONTENT_TYPE, if is_json { JSON } else { OCTET_STREAM });
+    headers.insert(REMAPPED_CONTENT_LENGTH, HeaderValue::from_static("0"));
+    if outcome.unhandled().is_some() {
         headers.insert(FUNCTION_ERROR, UNHANDLED);
     }
     reply

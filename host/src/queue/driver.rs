@@ -347,7 +347,7 @@ async fn attempt(driver: Arc<Driver>, event: EventId, stored: Arc<StoredEvent>) 
     let attempt = match &outcome {
         Ok(outcome) => Attempt::Answered {
             bytes: outcome.payload.len(),
-            is_function_error: outcome.error.is_some(),
+            is_function_error: outcome.unhandled().is_some(),
         },
         Err(AttemptError::Throttled | AttemptError::Fault) => Attempt::Refused,
         Err(AttemptError::ZeroReservedConcurrency) => Attempt::ZeroReservedConcurrency,

@@ -554,7 +554,12 @@ fn unchunked(received: &[u8]) -> (String, Vec<u8>) {
 
 impl Door {
     /// A streamed answer to its end: its head, and its frames.
-    async fn stream(&self, name: &str, headers: &[(&str, &str)], body: &str) -> (String, Vec<(String, Vec<u8>)>) {
+    pub(crate) async fn stream(
+        &self,
+        name: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (String, Vec<(String, Vec<u8>)>) {
         let mut connection = self.connect().await;
         connection.send("POST", &streaming(name), headers, body).await;
         let received = connection.receive_until(b"\r\n0\r\n\r\n").await;
@@ -662,8 +667,42 @@ async fn a_streamed_answer_to_invoke_comes_whole() {
     let reply = door.invoke("probe", &[], event).await;
     assert_eq!(
         (reply.status, reply.header("content-type"), reply.body.as_str()),
-        (200, "text/x", "onetwo")
+        (200, "application/octet-stream", "onetwo")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_fails_on_its_way_is_no_error_to_who_takes_it_whole() {
+    let door = Door::open([over(Transport::Host, "stream")]).await;
+    let late = r#"{"fail":"Late","body":"{}"}"#;
+    for (steps, content_type, body) in [
+        (
+            format!(r#"{{"write":"prefix"}},{late}"#),
+            "application/octet-stream",
+            "prefix",
+        ),
+        (late.to_owned(), "application/json", ""),
+        (r#"{"write":"[1]"}"#.to_owned(), "application/json", "[1]"),
+    ] {
+        let event = format!(r#"{{"content_type":"application/x-owned","steps":[{steps}]}}"#);
+        let reply = door.invoke("probe", &[], &event).await;
+        assert_eq!(
+            (reply.status, reply.header("content-type"), reply.body.as_str()),
+            (200, content_type, body)
+        );
+        assert_eq!(reply.header("x-amz-function-error"), "", "{reply:?}");
+        assert_eq!(reply.header("x-amzn-remapped-content-length"), "0");
+    }
+    // Nor at a buffered URL, whose prelude stands.
+    let prelude = r#"{\"statusCode\":206}\u0000\u0000\u0000\u0000\u0000\u0000\u0000\u0000"#;
+    let event = format!(
+        r#"{{"content_type":"application/vnd.awslambda.http-integration-response",
+             "steps":[{{"write":"{prelude}half"}},{late}]}}"#
+    );
+    let function = over(Transport::Host, "stream").env("STREAM_EVENT", &event);
+    let door = Door::open([function]).await;
+    let reply = door.call("GET", "/lambda-url/probe/", &[], "").await;
+    assert_eq!((reply.status, reply.body.as_str()), (206, ""), "{reply:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

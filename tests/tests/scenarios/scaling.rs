@@ -466,22 +466,24 @@ async fn what_is_deployed_is_live_at_the_next_invocation_and_what_runs_goes_on()
     let event = r#"{"steps":[{"write":"the beginning"},{"bytes":12000000}]}"#;
     running.send("POST", &streaming("probe"), &[], event).await;
     running.receive_until(b"the beginning").await;
+    let content_type = async |qualified: &str| {
+        let (head, _) = door.stream(qualified, &[], "1").await;
+        let header = head
+            .lines()
+            .find_map(|line| line.strip_prefix("X-Amzn-Remapped-Content-Type: "));
+        header.unwrap_or_default().to_owned()
+    };
     for round in 0..20 {
         let type_ = format!("text/{round}");
         let deployment = Deployment::new(code(&type_)).publish(1);
         door.front.deploy(deployment).expect("it fits together");
         for qualified in ["probe", "probe:1"] {
-            let reply = door.invoke(qualified, &[], "1").await;
-            assert_eq!(
-                (reply.status, reply.header("content-type")),
-                (200, type_.as_str()),
-                "{qualified}"
-            );
+            assert_eq!(content_type(qualified).await, type_, "{qualified}");
         }
     }
     let wrong = Deployment::new(code("text/x")).alias("live", AliasRoute::to("7"));
     door.front.deploy(wrong).expect_err("there is no version 7");
-    assert_eq!(door.invoke("probe", &[], "1").await.header("content-type"), "text/19");
+    assert_eq!(content_type("probe").await, "text/19");
     assert!(door.front.remove("probe"));
     assert!(!door.front.remove("probe"));
     assert_eq!(door.invoke("probe", &[], "1").await.status, 404);

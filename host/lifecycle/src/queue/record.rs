@@ -38,7 +38,49 @@ struct Record<'a> {
     request_context: RequestContext<'a>,
     request_payload: Payload<'a>,
     response_context: ResponseContext<'a>,
-    response_payload: Payload<'a>,
+    #[serde(flatten)]
+    response: Response<'a>,
+}
+
+/// What is told of the response: nothing where it is empty.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_payload: Option<Option<&'a RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery_error: Option<DeliveryError>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct DeliveryError {
+    status_code: u16,
+    error_code: &'static str,
+    error_message: &'static str,
+}
+
+impl<'a> Response<'a> {
+    /// Source: observed, where the function was invoked; that a null stands for a function that was not is assumed.
+    fn of(payload: Option<&'a [u8]>) -> Self {
+        let is_no_json = DeliveryError {
+            status_code: 400,
+            error_code: "InvalidRequestContentException",
+            error_message: "The function response payload could not be parsed as JSON.",
+        };
+        let (response_payload, delivery_error) = match payload {
+            None => (Some(None), None),
+            Some([]) => (None, None),
+            Some(payload) => match serde_json::from_slice(payload) {
+                Ok(json) => (Some(Some(json)), None),
+                Err(_) => (None, Some(is_no_json)),
+            },
+        };
+        Self {
+            response_payload,
+            delivery_error,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -69,10 +111,10 @@ enum Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    fn of(bytes: Option<&'a [u8]>) -> Self {
+    fn of(bytes: &'a [u8]) -> Self {
         match bytes {
-            None | Some([]) => Self::Absent,
-            Some(bytes) => match serde_json::from_slice(bytes) {
+            [] => Self::Absent,
+            bytes => match serde_json::from_slice(bytes) {
                 Ok(json) => Self::Json(json),
                 Err(_) => Self::Text(String::from_utf8_lossy(bytes).into_owned()),
             },
@@ -83,8 +125,8 @@ impl<'a> Payload<'a> {
 /// The record that a destination gets, as JSON on one line.
 ///
 /// Source: documented, <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html>; observed
-/// where the function was not invoked (count 0, status 429; 404 for a function that is gone). That `responsePayload` is
-/// null there is assumed.
+/// where the function was not invoked (count 0, status 429; 404 for a function that is gone), and of responses that are
+/// empty or no JSON.
 ///
 /// # Errors
 ///
@@ -99,13 +141,13 @@ pub fn record(finished: &Finished<'_>) -> serde_json::Result<Vec<u8>> {
             condition: finished.ending.condition.as_str(),
             approximate_invoke_count: finished.ending.approximate_invoke_count,
         },
-        request_payload: Payload::of(Some(finished.request_payload)),
+        request_payload: Payload::of(finished.request_payload),
         response_context: ResponseContext {
             status_code: finished.ending.status_code,
             executed_version: finished.executed_version,
             function_error: finished.ending.is_function_error.then_some("Unhandled"),
         },
-        response_payload: Payload::of(finished.response_payload),
+        response: Response::of(finished.response_payload),
     };
     let mut json = serde_json::to_vec(&record)?;
     make_one_line(&mut json);
@@ -274,6 +316,28 @@ mod tests {
             is_function_error: false,
         };
         insta::assert_snapshot!(text(record(&finished(never, b"no \"JSON", None))), @r##"{"version":"1.0","timestamp":"2019-11-14T18:16:05.568Z","requestContext":{"requestId":"00000000-0000-0000-0000-000000000007","functionArn":"arn:aws:lambda:us-east-2:123456789012:function:my-function:$LATEST","condition":"EventAgeExceeded","approximateInvokeCount":0},"requestPayload":"no \"JSON","responseContext":{"statusCode":429,"executedVersion":"$LATEST"},"responsePayload":null}"##);
+    }
+
+    #[test]
+    fn a_response_that_is_empty_is_not_there_and_one_that_is_no_json_is_told_of() {
+        let success = Ending {
+            condition: Condition::Success,
+            approximate_invoke_count: 1,
+            status_code: 200,
+            is_function_error: false,
+        };
+        let told = |response: &'static [u8]| {
+            let record = text(record(&finished(success, b"{}", Some(response))));
+            let (_, told) = record
+                .split_once(r#""executedVersion":"$LATEST"}"#)
+                .expect("it has a context");
+            told.to_owned()
+        };
+        assert_eq!(told(b""), "}");
+        assert_eq!(
+            told(b"A\0\xff"),
+            r#","deliveryError":{"statusCode":400,"errorCode":"InvalidRequestContentException","errorMessage":"The function response payload could not be parsed as JSON."}}"#
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use clap::Args;
+use percent_encoding::percent_decode_str;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -130,6 +131,31 @@ impl Request {
 }
 
 impl Sent {
+    /// A header's values, joined as they are in payload 2.0.
+    fn header(&self, name: &str) -> Option<String> {
+        let own = self
+            .headers
+            .iter()
+            .filter(|header| header.name.eq_ignore_ascii_case(name));
+        let values: Vec<_> = own.map(|header| header.value.as_str()).collect();
+        (!values.is_empty()).then(|| values.join(","))
+    }
+
+    /// Its body is a text only where it is of such a type, whatever its bytes are.
+    fn with_text_of(mut self, is_text: impl Fn(&str) -> bool) -> Self {
+        let content_type = self.header("content-type").unwrap_or_default().to_ascii_lowercase();
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        let is_text = is_text(essence) && self.header("content-encoding").is_none();
+        if let Some(body) = &mut self.body
+            && !body.is_base64
+            && !is_text
+        {
+            body.text = BASE64_STANDARD.encode(&body.text);
+            body.is_base64 = true;
+        }
+        self
+    }
+
     /// The headers of the fixture at the pointer, with the request's own over them; names in the letters of `spell`.
     /// Values of one name are one list.
     fn headers(&self, of: &Document, spell: impl Fn(&str) -> String) -> BTreeMap<String, Vec<String>> {
@@ -290,8 +316,27 @@ pub(super) struct FunctionUrl {
 impl FunctionUrl {
     pub(super) fn event(self, place: &Place) -> Result<Document, Error> {
         let event = Document::new(include_str!("fixtures/function-url.json"), place);
-        Ok(self.request.sent()?.payload_2(event))
+        // Source: documented that the type decides; which types those are is assumed, as behind a URL of `lambox serve`.
+        let sent = self.request.sent()?.with_text_of(|essence| {
+            is_text_to_a_load_balancer(essence) || essence.ends_with("+json") || essence.ends_with("+xml")
+        });
+        // Source: observed. The path in the context is decoded, and the cookies' header stays among the headers.
+        let path = percent_decode_str(&sent.path).decode_utf8_lossy().into_owned();
+        let cookie = sent.header("cookie");
+        let mut event = sent.payload_2(event);
+        event.set("/requestContext/http/path", path);
+        if let Some(cookie) = cookie {
+            event.set("/headers/cookie", cookie);
+        }
+        Ok(event)
     }
+}
+
+/// Source: documented, <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html>: of these
+/// types a body comes as a text, if it is not encoded.
+fn is_text_to_a_load_balancer(essence: &str) -> bool {
+    let texts = ["application/json", "application/javascript", "application/xml"];
+    essence.starts_with("text/") || texts.contains(&essence)
 }
 
 /// A request to an Application Load Balancer, without multi-value headers
@@ -304,7 +349,7 @@ pub(super) struct Alb {
 impl Alb {
     pub(super) fn event(self, place: &Place) -> Result<Document, Error> {
         let mut event = Document::new(include_str!("fixtures/alb.json"), place);
-        let sent = self.request.sent()?;
+        let sent = self.request.sent()?.with_text_of(is_text_to_a_load_balancer);
         let headers = sent.headers(&event, str::to_ascii_lowercase);
         let headers = headers
             .into_iter()

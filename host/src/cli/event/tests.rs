@@ -177,6 +177,10 @@ fn requests_are_read_by_the_official_types() {
     assert_eq!(url.request_context.http.method.as_deref(), Some("POST"));
     assert_eq!(url.raw_path.as_deref(), Some("/a/b"));
     assert_eq!(url.headers["content-length"], "8");
+    assert_eq!(url.headers["cookie"], "a=1; b=2");
+    let encoded = event(&["function-url", "--path", "/a%2Fb/c%20d"]);
+    assert_eq!(encoded.get("/rawPath"), "/a%2Fb/c%20d");
+    assert_eq!(encoded.get("/requestContext/http/path"), "/a/b/c d");
 
     let alb: AlbTargetGroupRequest = read(&with_request("alb"));
     assert_eq!(alb.path.as_deref(), Some("/a/b"));
@@ -200,6 +204,31 @@ fn a_request_without_anything_is_a_get_of_the_root() {
     }
     let v1: ApiGatewayProxyRequest = read(&["api-gateway-v1"]);
     assert_eq!((v1.resource.as_deref(), v1.body), (Some("/"), None));
+}
+
+#[test]
+fn the_type_of_a_body_says_whether_it_is_a_text() {
+    let form = "content-type: application/x-www-form-urlencoded";
+    let problem = "content-type: application/problem+json; charset=utf-8";
+    let zipped = "content-encoding: gzip";
+    for (source, header, body) in [
+        ("api-gateway-v1", form, "a=1"),
+        ("api-gateway-v2", form, "a=1"),
+        ("function-url", form, "YT0x"),
+        ("alb", form, "YT0x"),
+        ("function-url", problem, "a=1"),
+        ("alb", problem, "YT0x"),
+        ("alb", "content-type: Text/Plain", "a=1"),
+        ("alb", zipped, "YT0x"),
+    ] {
+        let event = event(&[source, "--body", "a=1", "--header", header]);
+        assert_eq!(event.get("/body"), body, "{source} {header}");
+        assert_eq!(
+            event.get("/isBase64Encoded"),
+            &serde_json::Value::from(body != "a=1"),
+            "{source} {header}"
+        );
+    }
 }
 
 #[test]

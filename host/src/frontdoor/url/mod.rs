@@ -12,7 +12,7 @@ use http_body::Body;
 pub use self::cors::Cors;
 use self::event::Circumstances;
 use self::response::NoResponse;
-pub(super) use self::response::UrlResponse;
+pub(super) use self::response::{OCTET_STREAM, UrlResponse, is_json};
 use super::directory::{Refusal, Version};
 use super::error::ApiError;
 use super::invoke::{TRACE_ID, collect};
@@ -104,7 +104,7 @@ impl FrontDoor {
     async fn call_buffered(&self, version: &Version, request: InvokeRequest) -> Result<Reply, ApiError> {
         let (mut pending, _) = self.inner.functions.invoke(version, request).await?;
         let outcome = pending.response().await.map_err(Refusal::from)?;
-        let response = if outcome.error.is_some() {
+        let response = if outcome.unhandled().is_some() {
             UrlResponse::bad_gateway()
         } else {
             let read = UrlResponse::of_buffered(outcome.payload.clone(), outcome.content_type.as_deref());

@@ -5,12 +5,13 @@ use base64::engine::{DecodePaddingMode, Engine as _, GeneralPurpose, GeneralPurp
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use crate::http_prelude::{HttpPrelude, HttpPreludeReader};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-pub(super) const OCTET_STREAM: HeaderValue = HeaderValue::from_static("application/octet-stream");
+pub(in crate::frontdoor) const OCTET_STREAM: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// A response to a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,11 +66,12 @@ impl UrlResponse {
             let (prelude, _) = prelude.ok_or(NoResponse)?;
             return Self::of_prelude(&prelude);
         }
-        match serde_json::from_slice(&payload) {
-            Ok(Value::Object(object)) if object.contains_key("statusCode") => Self::of_object(&object),
-            Ok(Value::String(text)) => Ok(Self::new(StatusCode::OK, JSON, text)),
-            Ok(_) => Ok(Self::new(StatusCode::OK, JSON, payload)),
-            Err(_) => Ok(Self::new(StatusCode::OK, OCTET_STREAM, payload)),
+        match read(&payload) {
+            Some(Value::Object(object)) if object.contains_key("statusCode") => Self::of_object(&object),
+            Some(Value::String(text)) => Ok(Self::new(StatusCode::OK, JSON, text)),
+            Some(_) => Ok(Self::new(StatusCode::OK, JSON, payload)),
+            None if is_json(&payload) => Ok(Self::new(StatusCode::OK, JSON, payload)),
+            None => Ok(Self::new(StatusCode::OK, OCTET_STREAM, payload)),
         }
     }
 
@@ -77,8 +79,8 @@ impl UrlResponse {
     ///
     /// Source: observed: `statusCode`, `headers` and `cookies` are obeyed, and the body is the whole payload.
     pub(in crate::frontdoor) fn of_unstreamed(payload: &Bytes, content_type: Option<&str>) -> Result<Self, NoResponse> {
-        let mut response = match serde_json::from_slice(payload) {
-            Ok(Value::Object(object)) if object.contains_key("statusCode") => Self::of_object(&object)?,
+        let mut response = match read(payload) {
+            Some(Value::Object(object)) if object.contains_key("statusCode") => Self::of_object(&object)?,
             _ => Self::new(StatusCode::OK, text_type(content_type).unwrap_or(JSON), Bytes::new()),
         };
         response.body = payload.clone();
@@ -187,6 +189,53 @@ const MAX_HEADERS: usize = 1_000;
 fn status(code: u64) -> Result<StatusCode, NoResponse> {
     let code = u16::try_from(code).ok().filter(|code| (200..600).contains(code));
     code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(NoResponse)
+}
+
+/// Whether it is JSON, also where no [`Value`] holds it: it may be nested deeply, and have any number.
+pub(in crate::frontdoor) fn is_json(payload: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(payload).is_ok()
+}
+
+/// Reads an answer. Half of a pair of surrogates, which JavaScript writes where it cuts a text in the middle of a letter, is
+/// U+FFFD, as in everything that JavaScript encodes.
+fn read(payload: &[u8]) -> Option<Value> {
+    if let Ok(value) = serde_json::from_slice(payload) {
+        return Some(value);
+    }
+    let text = std::str::from_utf8(payload).ok()?;
+    serde_json::from_str(&without_halves(text)?).ok()
+}
+
+/// JSON without halves of surrogate pairs; nothing where there are none.
+fn without_halves(json: &str) -> Option<String> {
+    let unit = |at: usize| {
+        let escape = json.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(escape, 16).ok()
+    };
+    let (high, low) = (0xd800..=0xdbff, 0xdc00..=0xdfff);
+    let mut whole = String::with_capacity(json.len());
+    let (mut from, mut at) = (0, 0);
+    while let Some(next) = json[at..].find('\\') {
+        let escape = at + next;
+        at = escape + 2;
+        let Some(first) = unit(escape) else {
+            // Of two backslashes the second is no escape.
+            if !json.is_char_boundary(at) {
+                return None;
+            }
+            continue;
+        };
+        at = escape + 6;
+        if high.contains(&first) && unit(at).is_some_and(|second| low.contains(&second)) {
+            at += 6;
+        } else if high.contains(&first) || low.contains(&first) {
+            whole.push_str(&json[from..escape]);
+            whole.push_str("\\ufffd");
+            from = at;
+        }
+    }
+    whole.push_str(&json[from..]);
+    (from > 0).then_some(whole)
 }
 
 fn text_type(content_type: Option<&str>) -> Option<HeaderValue> {
@@ -314,6 +363,17 @@ mod tests {
             (
                 "not JSON",
                 r#"200 | content-type: application/octet-stream | "not JSON""#,
+            ),
+            // A letter that was cut in two.
+            (
+                r#"{"statusCode":404,"headers":{"content-type":"text/html"},"body":"\\\ud83d\ud83d\ude00\ude00"}"#,
+                "404 | content-type: text/html | \"\\\\\u{fffd}\u{1f600}\u{fffd}\"",
+            ),
+            (r#""\ud83d""#, "200 | content-type: application/json | \"\u{fffd}\""),
+            ("[1e999]", r#"200 | content-type: application/json | "[1e999]""#),
+            (
+                "\"\\\u{e4}",
+                "200 | content-type: application/octet-stream | \"\\\"\\\\\u{e4}\"",
             ),
         ] {
             let sorted = |text: &str| {
