@@ -623,6 +623,53 @@ fn what_was_kept_goes_on_after_a_restart() {
 }
 
 #[test]
+fn a_destination_that_hangs_leaves_room_for_attempts() {
+    let mut stage = Stage::new(Bounds {
+        max_in_flight: 4,
+        ..Bounds::default()
+    });
+    let config = EventInvokeConfig {
+        on_success: true,
+        ..retries(0)
+    };
+    for _ in 0..6 {
+        stage.add(arrival(config));
+        for effect in stage.effects() {
+            if let Effect::Attempt { event } = effect {
+                stage.queue.attempted(stage.now, event, OK);
+            }
+        }
+    }
+    assert_eq!(stage.queue.in_flight(), 2, "half of them tell, and tell in vain");
+    assert_eq!(stage.queue.next_deadline(), None, "the others wait for these");
+    let event = stage.add(arrival(retries(0)));
+    assert!(stage.effects().contains(&Effect::Attempt { event }));
+}
+
+#[test]
+fn smaller_bounds_than_before_a_restart_stop_nothing() {
+    let mut stage = Stage::new(Bounds {
+        max_bytes: 10,
+        ..Bounds::default()
+    });
+    let mut before = Stage::new(Bounds::default());
+    let event = before.add(arrival(everywhere()));
+    before.effects();
+    before.queue.attempted(before.now, event, ERROR);
+    let kept = before.effects().into_iter().find_map(|effect| match effect {
+        Effect::Keep { progress, .. } => Some(progress),
+        _ => None,
+    });
+    let kept = kept.expect("it waits for its second attempt");
+    stage.queue.recover(BEGIN, event, arrival(everywhere()), kept);
+    assert_eq!(
+        stage.play(&[OK]),
+        "60 on-success destination 60 succeeded",
+        "though its response takes more than there may be"
+    );
+}
+
+#[test]
 fn responses_that_are_kept_are_bounded_as_events_are() {
     let bounds = Bounds {
         max_bytes: 100,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -44,9 +44,15 @@ static APPENDING: Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>> = Mutex::new(BTreeMap
 pub(super) fn append(path: &Path, mut line: Vec<u8>) -> io::Result<()> {
     line.push(b'\n');
     let appending = Arc::clone(APPENDING.lock().entry(path.to_owned()).or_default());
-    let _appending = appending.lock();
+    // A destination that hangs keeps one thread, not one for each record.
+    let appending = appending.try_lock_for(DELIVERY_TIMEOUT);
+    let _appending =
+        appending.ok_or_else(|| io::Error::new(io::ErrorKind::TimedOut, "it takes nothing for too long"))?;
     let mut file = open(path)?;
     let length = file.metadata()?.len();
+    if is_cut_off(&file, path)? {
+        line.insert(0, b'\n');
+    }
     let written = file.write_all(&line).and_then(|()| file.sync_data());
     if written.is_err() && file.metadata()?.is_file() {
         // The line comes again, so that what there is of it has to go.
@@ -57,6 +63,19 @@ pub(super) fn append(path: &Path, mut line: Vec<u8>) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput && !file.metadata()?.is_file() => Ok(()),
         written => written,
     }
+}
+
+/// Whether a file's last line has no end: whoever wrote it was killed.
+fn is_cut_off(file: &File, path: &Path) -> io::Result<bool> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() || metadata.len() == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    let mut written = File::open(path)?;
+    written.seek(SeekFrom::End(-1))?;
+    written.read_exact(&mut last)?;
+    Ok(last != [b'\n'])
 }
 
 /// Opens a file to append to it. A pipe that nobody reads is an error, and nothing to wait for.
@@ -127,5 +146,9 @@ mod tests {
         let other = folder.path().join("file");
         append(&other, b"{}".to_vec()).expect("it can be written");
         assert_eq!(std::fs::read(&other).expect("it is there"), b"{}\n");
+        // Whoever wrote it before was killed in the middle of a line.
+        std::fs::write(&other, b"{}\n{\"a").expect("it can be written");
+        append(&other, b"[]".to_vec()).expect("it can be written");
+        assert_eq!(std::fs::read(&other).expect("it is there"), b"{}\n{\"a\n[]\n");
     }
 }

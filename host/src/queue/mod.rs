@@ -196,7 +196,7 @@ impl EventQueueBuilder {
             Some(folder) => {
                 let opened = tokio::task::spawn_blocking(move || {
                     use self::storage::Storage as _;
-                    let storage = storage::open(&folder)?;
+                    let mut storage = storage::open(&folder)?;
                     let left = storage.load()?;
                     Ok((storage, left))
                 });

@@ -71,6 +71,8 @@ pub struct Queue {
     attempts_due: BTreeSet<(Timestamp, EventId)>,
     deliveries_due: BTreeSet<(Timestamp, EventId, Target)>,
     in_flight: usize,
+    /// How many of them are deliveries.
+    deliveries_under_way: usize,
     event_bytes: usize,
     response_bytes: usize,
     is_closed: bool,
@@ -90,6 +92,7 @@ impl Queue {
             attempts_due: BTreeSet::new(),
             deliveries_due: BTreeSet::new(),
             in_flight: 0,
+            deliveries_under_way: 0,
             event_bytes: 0,
             response_bytes: 0,
             is_closed: false,
@@ -250,6 +253,7 @@ impl Queue {
             return;
         };
         self.in_flight -= 1;
+        self.deliveries_under_way -= 1;
         *delivery = match delivered {
             Delivered::Taken => Delivery::Done,
             Delivered::Failed if tries < MAX_DELIVERY_TRIES => {
@@ -287,6 +291,7 @@ impl Queue {
             return None;
         }
         let delivery = self.deliveries_due.first().map(|(due, ..)| *due);
+        let delivery = delivery.filter(|_| self.may_deliver());
         let attempt = self.attempts_due.first().map(|(due, _)| *due);
         let attempt = attempt.filter(|_| self.has_room_for_responses());
         delivery.into_iter().chain(attempt).min()
@@ -347,8 +352,16 @@ impl Queue {
 
     /// Attempts start while the responses that wait to be told of take no more than the events may: a destination that
     /// is slow holds up the queue instead of filling the memory.
+    ///
+    /// Where nothing is to be told, nothing makes room: events of before a restart may have more than the bounds of now.
     fn has_room_for_responses(&self) -> bool {
-        self.response_bytes <= self.bounds.max_bytes
+        let is_telling = self.deliveries_under_way > 0 || !self.deliveries_due.is_empty();
+        self.response_bytes <= self.bounds.max_bytes || !is_telling
+    }
+
+    /// Deliveries have half of what may be under way: a destination that hangs holds no function's events up for ever.
+    fn may_deliver(&self) -> bool {
+        self.deliveries_under_way < (self.bounds.max_in_flight / 2).max(1)
     }
 
     fn start_what_is_due(&mut self, now: Timestamp) {
@@ -356,6 +369,7 @@ impl Queue {
             // Deliveries first: they make room.
             if let Some(&(due, event, target)) = self.deliveries_due.first()
                 && due <= now
+                && self.may_deliver()
             {
                 self.deliveries_due.remove(&(due, event, target));
                 self.start_delivery(event, target);
@@ -386,6 +400,7 @@ impl Queue {
         };
         *delivery = Delivery::Underway { tries: tries + 1 };
         self.in_flight += 1;
+        self.deliveries_under_way += 1;
         self.effects.push_back(Effect::Deliver {
             event,
             target,

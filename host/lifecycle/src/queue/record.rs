@@ -42,14 +42,13 @@ struct Record<'a> {
     response: Response<'a>,
 }
 
-/// What is told of the response: nothing where it is empty.
+/// What is told of the response.
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Response<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    response_payload: Option<Option<&'a RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delivery_error: Option<DeliveryError>,
+#[serde(untagged, rename_all_fields = "camelCase")]
+enum Response<'a> {
+    Payload { response_payload: Option<&'a RawValue> },
+    NoJson { delivery_error: DeliveryError },
+    Empty {},
 }
 
 #[derive(Serialize)]
@@ -63,22 +62,21 @@ struct DeliveryError {
 impl<'a> Response<'a> {
     /// Source: observed, where the function was invoked; that a null stands for a function that was not is assumed.
     fn of(payload: Option<&'a [u8]>) -> Self {
-        let is_no_json = DeliveryError {
-            status_code: 400,
-            error_code: "InvalidRequestContentException",
-            error_message: "The function response payload could not be parsed as JSON.",
-        };
-        let (response_payload, delivery_error) = match payload {
-            None => (Some(None), None),
-            Some([]) => (None, None),
+        match payload {
+            None => Self::Payload { response_payload: None },
+            Some([]) => Self::Empty {},
             Some(payload) => match serde_json::from_slice(payload) {
-                Ok(json) => (Some(Some(json)), None),
-                Err(_) => (None, Some(is_no_json)),
+                Ok(json) => Self::Payload {
+                    response_payload: Some(json),
+                },
+                Err(_) => Self::NoJson {
+                    delivery_error: DeliveryError {
+                        status_code: 400,
+                        error_code: "InvalidRequestContentException",
+                        error_message: "The function response payload could not be parsed as JSON.",
+                    },
+                },
             },
-        };
-        Self {
-            response_payload,
-            delivery_error,
         }
     }
 }

@@ -20,7 +20,7 @@ struct Kept {
 }
 
 impl Storage for Memory {
-    fn load(&self) -> Result<Vec<(EventId, StoredEvent)>, StorageError> {
+    fn load(&mut self) -> Result<Vec<(EventId, StoredEvent)>, StorageError> {
         let events = self.events.iter();
         Ok(events.map(|(event, kept)| (*event, kept.stored.clone())).collect())
     }
@@ -61,7 +61,7 @@ impl Storage for Memory {
         Ok(())
     }
 
-    fn read(&self, event: EventId) -> Result<Payloads, StorageError> {
+    fn read(&mut self, event: EventId) -> Result<Payloads, StorageError> {
         Ok(self.events.get(&event).map_or_else(Payloads::default, |kept| Payloads {
             event: Some(kept.payload.clone()),
             response: kept.response.clone(),

@@ -62,13 +62,13 @@ pub(super) struct Payloads {
 /// A place for events.
 pub(super) trait Storage: Send + fmt::Debug {
     /// All events there are, without what they say.
-    fn load(&self) -> Result<Vec<(EventId, StoredEvent)>, StorageError>;
+    fn load(&mut self) -> Result<Vec<(EventId, StoredEvent)>, StorageError>;
 
     /// Writes changes down, in order, all or none. When it returns they are as safe as they get.
     fn apply(&mut self, changes: Vec<Change>) -> Result<(), StorageError>;
 
     /// What an event says.
-    fn read(&self, event: EventId) -> Result<Payloads, StorageError>;
+    fn read(&mut self, event: EventId) -> Result<Payloads, StorageError>;
 }
 
 /// The file within the data folder.
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::queue::functions::AsyncConfig;
 
-    fn stored(number: u128) -> StoredEvent {
+    pub(super) fn stored(number: u128) -> StoredEvent {
         StoredEvent {
             request_id: RequestId::from_uuid(Uuid::from_u128(number)),
             function: "probe".into(),
@@ -144,7 +144,7 @@ mod tests {
 
     /// What every storage does.
     fn exercise(storage: &mut dyn Storage) {
-        let read = |storage: &dyn Storage, event| storage.read(EventId(event)).expect("it can be read");
+        let read = |storage: &mut dyn Storage, event| storage.read(EventId(event)).expect("it can be read");
         assert_eq!(storage.load().expect("it is empty"), []);
         storage.apply(vec![add(1), add(2), add(3)]).expect("they are kept");
         let response = ResponseChange::Set("late".into());
@@ -198,7 +198,7 @@ mod tests {
         let error = open(&folder).expect_err("it is open already");
         assert!(error.to_string().contains("events.redb"), "{error}");
         drop(storage);
-        let storage = open(&folder).expect("it can be opened");
+        let mut storage = open(&folder).expect("it can be opened");
         assert_eq!(storage.load().expect("it can be read"), [(EventId(1), stored(1))]);
     }
 
