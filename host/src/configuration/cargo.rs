@@ -155,6 +155,9 @@ pub(super) fn read(source: &Source<'_>, manifest: &Path) -> BTreeMap<String, (Lo
             });
             draft.code = Some(component.map(CodeConfiguration::Component));
             let name = own.name.clone().unwrap_or_else(|| binary.to_owned());
+            if functions.contains_key(&name) {
+                package_source.problem(at, format!("two functions are named `{name}`"));
+            }
             functions.insert(name, (package_source.locate(at), draft));
         }
     }
@@ -338,7 +341,13 @@ impl Of {
             Ok(lines) => lines,
             Err(error) => {
                 let message = format!("`{}`: {}", file.value.display(), error.message);
-                source.findings.borrow_mut().problem(file.at.clone(), message);
+                let mut findings = source.findings.borrow_mut();
+                // Many do not commit theirs, and cargo-lambda goes on without it.
+                if file.value.exists() {
+                    findings.problem(file.at.clone(), message);
+                } else {
+                    findings.ignore(file.at.clone(), message);
+                }
                 return;
             }
         };
@@ -355,7 +364,11 @@ impl Of {
             };
             match line.split_once('=') {
                 Some((name, value)) => {
-                    let value = value.trim().trim_matches(['"', '\'']).to_owned();
+                    let value = value.trim();
+                    let quoted = ['"', '\'']
+                        .iter()
+                        .find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
+                    let value = quoted.unwrap_or(value).to_owned();
                     let entry = self.draft.variables.entry(name.trim().to_owned());
                     entry.or_insert(Set { value, at });
                 }
@@ -450,6 +463,35 @@ env_var = ["LEVEL=high"]
             ignored,
             ["`tracing`: traces of all functions go where `lambox serve --otlp-endpoint` says"]
         );
+    }
+
+    #[test]
+    fn two_functions_of_one_name_are_a_mistake_and_a_file_of_variables_may_be_missing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let manifest = MANIFEST.replace("memory = 256", "name = \"orders\"");
+        for (name, content) in [
+            ("Cargo.toml", &*manifest),
+            ("main.rs", "fn main() {}"),
+            ("app.wasm", "\0asm"),
+        ] {
+            fs::write(folder.path().join(name), content).expect("it can be written");
+        }
+        let error = Configuration::load(folder.path(), &Overrides::default()).expect_err("it is there twice");
+        assert!(
+            error.to_string().contains("two functions are named `orders`"),
+            "{error}"
+        );
+        fs::write(folder.path().join("Cargo.toml"), MANIFEST).expect("it can be written");
+        let configuration = Configuration::load(folder.path(), &Overrides::default()).expect("nothing is wrong");
+        let told = configuration
+            .ignored
+            .iter()
+            .any(|ignored| ignored.message.contains(".env`: "));
+        assert!(told, "{configuration:?}");
+        fs::write(folder.path().join(".env"), "AA='\"a\"'\nBB=x'\n").expect("it can be written");
+        let configuration = Configuration::load(folder.path(), &Overrides::default()).expect("nothing is wrong");
+        let variables = &configuration.functions[0].variables;
+        assert_eq!((&*variables["AA"], &*variables["BB"]), ("\"a\"", "x'"));
     }
 
     #[test]

@@ -518,6 +518,39 @@ fn a_template_is_understood_as_far_as_a_local_run_can() {
 }
 
 #[test]
+fn what_else_a_template_may_have_is_understood_or_passed_over() {
+    let file = r"Defaults: &defaults {Timeout: 9, MemorySize: 512}
+More: &more {Timeout: 8, Handler: more}
+Resources:
+  Fn::ForEach::Many: [Name, [a, b], {}]
+  A:
+    Type: AWS::Lambda::Function
+    Metadata: {LamboxCode: app.wasm}
+    Properties:
+      <<: [*defaults, *more]
+      Timeout: 30
+      Layers: !If [Some, [x], !Ref AWS::NoValue]
+      CapacityProviderConfig:
+        LambdaManagedInstancesCapacityProviderConfig:
+          CapacityProviderArn: x
+          PerExecutionEnvironmentMaxConcurrency: 8
+";
+    insta::assert_snapshot!(told(&[("template.yaml", file)], &Overrides::default()), @r##"
+    account
+    A @ template.yaml:5:3
+      code: app.wasm @ template.yaml:7:28
+      handler: more @ template.yaml:2:35
+      memory size: 512 MB @ template.yaml:1:46
+      timeout: 30s @ template.yaml:10:16
+      concurrency of an environment: 8 @ template.yaml:15:50
+    - template.yaml:1:1: `Defaults` is not known here
+    - template.yaml:2:1: `More` is not known here
+    - template.yaml:4:3: `Fn::ForEach::Many`: what it makes is not known here
+    - template.yaml:11:15: `Layers`: what `Fn::If` stands for is not known here
+    "##);
+}
+
+#[test]
 fn mistakes_in_a_template_are_told_at_their_places() {
     let file = r"Resources:
   A:
@@ -528,7 +561,7 @@ fn mistakes_in_a_template_are_told_at_their_places() {
       MemorySize: 64
       Timeout: 901
       Environment: {Variables: {AWS_REGION: x}}
-      Layers: !Ref Nothing
+      Layers: {a: b}
   B: {Properties: {}}
   C:
     Type: AWS::Serverless::Function

@@ -61,7 +61,7 @@ struct Open {
 #[derive(Debug)]
 enum Values {
     List(Vec<Node>),
-    Table(Vec<Entry>, Option<Node>),
+    Table(Vec<Entry>, Option<Node>, Vec<Entry>),
 }
 
 impl Builder {
@@ -81,12 +81,22 @@ impl Builder {
                 self.value(node, anchor)
             }
             Event::SequenceStart(anchor, tag) => self.begin(at, anchor, tag.as_deref(), Values::List(Vec::new())),
-            Event::MappingStart(anchor, tag) => self.begin(at, anchor, tag.as_deref(), Values::Table(Vec::new(), None)),
+            Event::MappingStart(anchor, tag) => {
+                self.begin(at, anchor, tag.as_deref(), Values::Table(Vec::new(), None, Vec::new()))
+            }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.open.pop() else { return Ok(()) };
                 let value = match open.values {
                     Values::List(values) => Value::List(values),
-                    Values::Table(entries, _) => Value::Table(entries),
+                    Values::Table(mut entries, _, merged) => {
+                        // What a table says itself comes before what others bring, wherever it says it.
+                        for other in merged {
+                            if !entries.iter().any(|entry| entry.key == other.key) {
+                                entries.push(other);
+                            }
+                        }
+                        Value::Table(entries)
+                    }
                 };
                 let node = wrapped(Node { value, at: open.at }, open.function);
                 self.value(node, open.anchor)
@@ -128,27 +138,31 @@ impl Builder {
         match self.open.last_mut().map(|open| &mut open.values) {
             None => self.document = Some(node),
             Some(Values::List(values)) => values.push(node),
-            Some(Values::Table(entries, key)) => match key.take() {
+            Some(Values::Table(entries, key, merged)) => match key.take() {
                 None => *key = Some(node),
-                Some(key) => return member(entries, &key, node),
+                Some(key) => return member(entries, merged, &key, node),
             },
         }
         Ok(())
     }
 }
 
-/// Adds a member to a table. The key `<<` brings those of another table that are not there.
-fn member(entries: &mut Vec<Entry>, key: &Node, node: Node) -> Result<(), String> {
+/// Adds a member to a table. The key `<<` brings those of another table, or of several, the first of which come first.
+fn member(entries: &mut Vec<Entry>, merged: &mut Vec<Entry>, key: &Node, node: Node) -> Result<(), String> {
     let text = key.as_text().ok_or("a key is a text here")?;
-    if text == "<<"
-        && let Value::Table(others) = node.value
-    {
-        for other in others {
-            if !entries.iter().any(|entry| entry.key == other.key) {
-                entries.push(other);
+    if text == "<<" {
+        match node.value {
+            Value::Table(others) => {
+                merged.extend(others);
+                return Ok(());
             }
+            Value::List(ref tables) if tables.iter().all(|table| table.entries().is_some()) => {
+                let others = tables.iter().filter_map(Node::entries).flatten();
+                merged.extend(others.cloned());
+                return Ok(());
+            }
+            _ => {}
         }
-        return Ok(());
     }
     if let Some(same) = entries.iter().find(|entry| entry.key == text) {
         return Err(format!(
@@ -249,6 +263,17 @@ mod tests {
             (text("y", "a"), text("y", "b"), text("z", "a")),
             (Some("3"), Some("2"), Some("1"))
         );
+    }
+
+    #[test]
+    fn a_tables_own_keys_come_before_merged_ones_wherever_they_are() {
+        let text = "x: &x {a: 1, b: 1}\ny: &y {b: 2, c: 2}\nz:\n  <<: [*x, *y]\n  a: 3\n";
+        let node = parse(text).expect("it is YAML");
+        let z = node.get("z").expect("it is there");
+        let of = |key: &str| z.get(key).and_then(Node::as_text);
+        assert_eq!((of("a"), of("b"), of("c")), (Some("3"), Some("1"), Some("2")));
+        let twice = parse("x: &x {a: 1}\ny:\n  <<: *x\n  a: 2\n  a: 3\n").expect_err("it is there twice");
+        assert!(twice.message.contains("the key `a` is there twice"), "{twice:?}");
     }
 
     #[test]

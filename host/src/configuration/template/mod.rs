@@ -159,6 +159,9 @@ fn resources<'a>(reader: &mut Reader<'a>) -> Vec<Resource<'a>> {
                 properties: node.get("Properties"),
                 metadata: node.get("Metadata"),
             }),
+            None if key.starts_with("Fn::") => {
+                source.ignore(*key_at, format!("`{key}`: what it makes is not known here"));
+            }
             None => source.problem(*key_at, format!("the resource `{key}` has no `Type`")),
         }
     }
@@ -223,6 +226,17 @@ impl Resource<'_> {
             let _ = provider.get("arn");
             let _ = provider.get_spelled("ExecutionEnvironmentMemoryGiBPerVCpu");
             draft.max_concurrency = provider.parsed("per_execution_environment_max_concurrency");
+            // As CloudFormation's own functions have it.
+            if let Some(mut managed) = provider.table(
+                "lambda_managed_instances_capacity_provider_config",
+                "a capacity provider's configuration",
+            ) {
+                let _ = managed.get("capacity_provider_arn");
+                let _ = managed.get_spelled("ExecutionEnvironmentMemoryGiBPerVCpu");
+                let workers = managed.parsed("per_execution_environment_max_concurrency");
+                draft.max_concurrency = workers.or(draft.max_concurrency);
+                managed.end();
+            }
             provider.end();
         }
         let _ = reader.get("function_name");
@@ -235,6 +249,13 @@ impl Resource<'_> {
 /// The folders of the layers that are resources of the template; what is an ARN is elsewhere.
 fn layers_of(layers: &Node, resolver: &Resolver<'_>, resources: &[Resource<'_>]) -> Vec<Set<PathBuf>> {
     let source = resolver.source;
+    if let Some((name, _)) = intrinsics::function(layers) {
+        source.ignore(
+            layers.at,
+            format!("`Layers`: what `{name}` stands for is not known here"),
+        );
+        return Vec::new();
+    }
     let Value::List(nodes) = &layers.value else {
         source.problem(layers.at, format!("`Layers` is a list, not {}", layers.kind()));
         return Vec::new();
