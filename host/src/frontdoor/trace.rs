@@ -64,6 +64,12 @@ impl FrontDoor {
         }
         // Source: <https://opentelemetry.io/docs/specs/semconv/registry/attributes/faas/>.
         span.set("faas.trigger", if trigger == Trigger::Url { "http" } else { "other" });
+        if trigger == Trigger::Url {
+            // Source: <https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span>.
+            span.set("http.request.method", called.head.method.as_str().to_owned());
+            span.set("url.path", called.head.uri.path().to_owned());
+            span.set("url.scheme", "http");
+        }
         span.set("faas.invocation_id", called.request_id.to_string());
         span.set("cloud.resource_id", Arc::clone(&version.arn));
         let parent = span.context().parent();

@@ -231,6 +231,8 @@ impl Metrics {
 
     /// All of it as a text, with how many environments there are now and what the queue has.
     pub(crate) fn text(&self, environments: &[(String, Counts)], queue: QueueNumbers) -> String {
+        // Whoever asks at the same time waits: what is said of environments is put together anew.
+        let registry = self.registry.lock();
         // A function that was removed has none.
         self.environments.clear();
         for (function, counts) in environments {
@@ -253,7 +255,7 @@ impl Metrics {
         self.events_in_flight.set(whole(queue.in_flight));
         let mut text = String::new();
         // Writing to a string does not fail.
-        let _ = encode(&mut text, &self.registry.lock());
+        let _ = encode(&mut text, &registry);
         text
     }
 }

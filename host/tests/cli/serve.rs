@@ -274,6 +274,13 @@ fn an_interrupt_shuts_environments_down_by_the_rules_and_a_second_ends_at_once()
 }
 
 #[test]
+fn what_the_command_line_names_comes_before_the_configuration_of_the_environment() {
+    let server = Server::start_with(&root(), &[SDK], &[("LAMBOX_CONFIG", "none.toml")]);
+    server.wait_for("`LAMBOX_CONFIG` has no effect on what the command line names");
+    assert!(server.invoke("hello-sdk").ends_with(HELLO));
+}
+
+#[test]
 fn what_cannot_be_served_is_told() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let port = taken.local_addr().expect("it has one").port().to_string();

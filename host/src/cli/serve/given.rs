@@ -49,6 +49,8 @@ pub(in crate::cli) struct Given {
     settings: Vec<(String, &'static str, String)>,
     /// The options that no configuration goes with.
     pub(super) of_components: Vec<String>,
+    /// Whether a configuration is named there.
+    pub(super) has_configuration: bool,
 }
 
 impl Given {
@@ -69,6 +71,7 @@ impl Given {
                 Some((option(id), *setting, value))
             });
         Self {
+            has_configuration: is_given("config"),
             settings: settings.collect(),
             of_components: OF_COMPONENTS
                 .iter()

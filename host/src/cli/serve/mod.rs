@@ -32,6 +32,9 @@ use super::terminal::{self, StderrLog};
 /// The port of the front door.
 const PORT: u16 = 9000;
 
+/// How long threads are waited for at the end.
+const THREADS_GRACE: Duration = Duration::from_millis(500);
+
 /// The port of the Runtime API for native runtimes.
 const RUNTIME_PORT: u16 = 9001;
 
@@ -58,13 +61,7 @@ pub(super) struct Arguments {
     components: Vec<PathBuf>,
 
     /// The configuration: a file, or a folder with one [default: that of the current folder]
-    #[arg(
-        short,
-        long,
-        value_name = "PATH",
-        env = "LAMBOX_CONFIG",
-        conflicts_with = "components"
-    )]
+    #[arg(short, long, value_name = "PATH", env = "LAMBOX_CONFIG")]
     config: Option<PathBuf>,
 
     /// Serve a component or a configuration that changes from the next invocation on; one that cannot be used leaves the
@@ -124,7 +121,7 @@ pub(super) struct Arguments {
 #[command(next_help_heading = "Native runtimes")]
 struct NativeArguments {
     /// A function whose runtime is a native program that you start, repeatable; what to start it with is printed
-    #[arg(long, value_name = "NAME", conflicts_with = "config")]
+    #[arg(long, value_name = "NAME")]
     external: Vec<String>,
 
     /// The port on which they find the Runtime API; 0 takes a free one. Several have the following ports, one each, in their
@@ -267,6 +264,8 @@ pub(crate) enum Error {
     Problems(String),
     #[error("there is no function in {}", .0.display())]
     NoFunction(PathBuf),
+    #[error("`--config` cannot be used with components or `--external`: a configuration names all its functions")]
+    ConfigurationAndComponents,
     #[error("`{0}` is said of components on the command line; a configuration says it of each function")]
     OfComponents(String),
     #[error("changes of files cannot be watched")]
@@ -301,6 +300,7 @@ impl Error {
             | Self::Problems(_)
             | Self::NoFunction(_)
             | Self::OfComponents(_)
+            | Self::ConfigurationAndComponents
             | Self::Build(BuildError::Package { .. }) => exit_code::USAGE,
             Self::Function(error) => error.exit_code(),
             Self::Build(_) => exit_code::COMPONENT,
@@ -359,9 +359,19 @@ struct Plan {
 impl Plan {
     /// What the arguments mean, where this configuration lies in the current folder.
     fn new(arguments: Arguments, given: &Given, found: Option<PathBuf>) -> Result<Self, Error> {
-        let configuration = arguments
-            .config
-            .or(if arguments.components.is_empty() { found } else { None });
+        let names_functions = !arguments.components.is_empty() || !arguments.native.external.is_empty();
+        if names_functions && given.has_configuration {
+            return Err(Error::ConfigurationAndComponents);
+        }
+        let configuration = match arguments.config {
+            // The command line comes before the environment.
+            Some(_) if names_functions => {
+                terminal::tell("`LAMBOX_CONFIG` has no effect on what the command line names");
+                None
+            }
+            None if !arguments.components.is_empty() => None,
+            config => config.or(found),
+        };
         let source = if let Some(path) = configuration {
             if let Some(option) = given.of_components.first() {
                 return Err(Error::OfComponents(option.clone()));
@@ -539,8 +549,9 @@ pub(super) fn run(arguments: Arguments, given: &Given) -> Result<u8, Error> {
     });
     let loaded = plan.load(&wanted, traces.transpose()?)?;
     let code = runtime.block_on(serve(&plan, &wanted, address, loaded));
-    // What a guest's blocking call still does on another thread is not waited for.
-    runtime.shutdown_background();
+    // Native programs end with their environments, which other threads may have in their hands. What a guest's blocking call
+    // still does is not waited for.
+    runtime.shutdown_timeout(THREADS_GRACE);
     code
 }
 
@@ -555,17 +566,19 @@ async fn serve(plan: &Plan, wanted: &Wanted, address: SocketAddr, loaded: Loaded
     let runtimes = Runtimes::listen(&door, wanted, of_runtimes, plan.native.env_files.clone()).await?;
     let attach_at = runtimes.addresses();
     // Before it is said that somebody listens: whoever then changes a file sees it served.
-    let (watch, _runtimes) = if plan.watch {
+    // Where native runtimes call until all is shut down, whoever else opens ports for them.
+    let runtimes = Arc::new(tokio::sync::Mutex::new(runtimes));
+    let watch = if plan.watch {
         let watch = Watch::new(
             plan.source.clone(),
             wanted,
             loaded,
-            runtimes,
+            Arc::clone(&runtimes),
             plan.native.hold_deadlines,
         )?;
-        (Some(tokio::spawn(watch.run())), None)
+        Some(tokio::spawn(watch.run()))
     } else {
-        (None, Some(runtimes))
+        None
     };
     announce(listener.local_addr(), &attach_at, wanted).map_err(Error::Stdout)?;
     stop.requested().await;
@@ -575,6 +588,8 @@ async fn serve(plan: &Plan, wanted: &Wanted, address: SocketAddr, loaded: Loaded
     let shut_down = async {
         door.shutdown().await;
         listener.close().await;
+        // Where nobody reads it, that can be stopped too.
+        let _ = tokio::task::spawn_blocking(terminal::flush).await;
     };
     tokio::select! {
         () = shut_down => Ok(exit_code::SUCCESS),

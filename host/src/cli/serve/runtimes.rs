@@ -54,6 +54,7 @@ impl Runtimes {
                 next.set_port(next.port().wrapping_add(1));
             }
             runtimes.open(name, next).await?;
+            runtimes.write_variables(name).await?;
         }
         Ok(runtimes)
     }
@@ -73,20 +74,25 @@ impl Runtimes {
         addresses.collect()
     }
 
-    /// Opens a function's own port, and writes what its runtime is to be started with.
+    /// Opens a function's own port.
     async fn open(&mut self, name: &str, address: SocketAddr) -> Result<SocketAddr, Error> {
         let listener = self.door.listen_for_runtime_of(name, address).await;
         let listener = listener.map_err(|error| Error::ListenForRuntimes(address, error))?;
         let address = listener.local_addr();
         self.own.insert(name.to_owned(), listener);
-        if let Some(folder) = &self.env_files {
-            let variables = self.door.runtime_variables(name, address).await;
-            let file = folder.join(format!("{name}.env"));
-            let written =
-                fs::create_dir_all(folder).and_then(|()| fs::write(&file, env_file(&variables.unwrap_or_default())));
-            written.map_err(|error| Error::EnvFile(file, error))?;
-        }
         Ok(address)
+    }
+
+    /// Writes what a function's runtime is to be started with, where that is asked for.
+    pub(super) async fn write_variables(&self, name: &str) -> Result<(), Error> {
+        let (Some(folder), Some(listener)) = (&self.env_files, self.own.get(name)) else {
+            return Ok(());
+        };
+        let variables = self.door.runtime_variables(name, listener.local_addr()).await;
+        let file = folder.join(format!("{name}.env"));
+        let written =
+            fs::create_dir_all(folder).and_then(|()| fs::write(&file, env_file(&variables.unwrap_or_default())));
+        written.map_err(|error| Error::EnvFile(file, error))
     }
 }
 

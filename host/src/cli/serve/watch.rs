@@ -32,7 +32,7 @@ pub(super) struct Watch {
     source: Source,
     simulator: Simulator,
     door: FrontDoor,
-    runtimes: Runtimes,
+    runtimes: Arc<tokio::sync::Mutex<Runtimes>>,
     log: Option<Arc<dyn LogSink>>,
     holds_deadlines: bool,
     /// What was last seen of each function.
@@ -59,7 +59,7 @@ impl Watch {
         source: Source,
         wanted: &Wanted,
         loaded: Loaded,
-        runtimes: Runtimes,
+        runtimes: Arc<tokio::sync::Mutex<Runtimes>>,
         holds_deadlines: bool,
     ) -> Result<Self, Error> {
         let Loaded {
@@ -89,7 +89,7 @@ impl Watch {
             seen: loaded,
             told: None,
             account: wanted.account.clone(),
-            wanted_account: wanted.account.clone(),
+            wanted_account: without_places(&wanted.account),
             files: wanted.files.clone(),
             watcher: watcher.map_err(Error::Watch)?,
             folders: BTreeMap::new(),
@@ -143,9 +143,10 @@ impl Watch {
             }
         };
         self.told = None;
-        if wanted.account != self.wanted_account {
+        let account = without_places(&wanted.account);
+        if account != self.wanted_account {
             terminal::tell("what is set for all functions has changed; it holds from the next start on");
-            self.wanted_account = wanted.account.clone();
+            self.wanted_account = account;
         }
         for function in &wanted.functions {
             let fingerprint = function.fingerprint();
@@ -183,16 +184,22 @@ impl Watch {
         self.look_at()
     }
 
-    /// Opens a port for the runtime of a function that has none.
-    fn listen_for(&mut self, name: &str) {
-        let added = tokio::runtime::Handle::current().block_on(self.runtimes.add(name));
-        match added {
-            Ok(Some(address)) => terminal::tell(&format!(
-                "`{name}` waits for its runtime: AWS_LAMBDA_RUNTIME_API={address}"
-            )),
-            Ok(None) => {}
-            Err(error) => tell(&error.told(), &format!("nothing can attach itself to `{name}`")),
-        }
+    /// Opens a port for the runtime of a function that has none, and writes anew what it is to be started with.
+    fn listen_for(&self, name: &str) {
+        let listened = async {
+            let mut runtimes = self.runtimes.lock().await;
+            match runtimes.add(name).await {
+                Ok(Some(address)) => terminal::tell(&format!(
+                    "`{name}` waits for its runtime: AWS_LAMBDA_RUNTIME_API={address}"
+                )),
+                Ok(None) => {}
+                Err(error) => return tell(&error.told(), &format!("nothing can attach itself to `{name}`")),
+            }
+            if let Err(error) = runtimes.write_variables(name).await {
+                tell(&error.told(), &format!("`{name}` is served all the same"));
+            }
+        };
+        tokio::runtime::Handle::current().block_on(listened);
     }
 
     /// Watches the folders of all files, since a file that is replaced is another one; those of the files that links lead
@@ -267,6 +274,13 @@ fn folder_of(file: &Path) -> PathBuf {
         }
     });
     there.into_iter().find(|folder| folder.is_dir()).unwrap_or_else(here)
+}
+
+/// What is set, wherever it is said: lines above it come and go.
+fn without_places(account: &lambox::AccountConfiguration) -> lambox::AccountConfiguration {
+    let mut account = account.clone();
+    account.settings.clear();
+    account
 }
 
 /// Says what is wrong, and what is done all the same.
