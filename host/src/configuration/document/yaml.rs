@@ -1,5 +1,6 @@
 //! YAML, and so JSON, as a tree. CloudFormation's short tags become their long forms: `!Ref X` is `{Ref: X}`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
@@ -9,7 +10,8 @@ use super::{Entry, MAX_DEPTH, MAX_NODES, Node, Position, Scalar, SyntaxError, Va
 /// Reads a file's text.
 pub(in super::super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     let mut builder = Builder::default();
-    for event in Parser::new_from_str(text) {
+    let text = with_whole_letters(text);
+    for event in Parser::new_from_str(&text) {
         let (event, span) = event.map_err(|error| SyntaxError {
             at: Some(Position {
                 line: number(error.marker().line()),
@@ -26,6 +28,34 @@ pub(in super::super) fn parse(text: &str) -> Result<Node, SyntaxError> {
         value: Value::Null,
         at: Position { line: 1, column: 1 },
     }))
+}
+
+/// JSON writes a letter beyond the first plane as two escapes, each of which is none to YAML.
+fn with_whole_letters(text: &str) -> Cow<'_, str> {
+    if !text.trim_start().starts_with('{') || !text.contains("\\u") {
+        return text.into();
+    }
+    let unit = |at: usize| {
+        let escape = text.get(at..at + 6)?.strip_prefix("\\u")?;
+        u16::from_str_radix(escape, 16).ok()
+    };
+    let (mut whole, mut from, mut at) = (String::new(), 0, 0);
+    while let Some(next) = text.get(at..).and_then(|rest| rest.find('\\')) {
+        let escape = at + next;
+        // Behind a backslash there is a letter of ASCII, or else this is no JSON.
+        at = escape + 2;
+        if let (Some(first), Some(second)) = (unit(escape), unit(escape + 6))
+            && let Some(Ok(letter)) = char::decode_utf16([first, second]).next()
+            && letter.len_utf16() == 2
+        {
+            whole.push_str(&text[from..escape]);
+            whole.push(letter);
+            from = escape + 12;
+            at = from;
+        }
+    }
+    whole.push_str(&text[from..]);
+    whole.into()
 }
 
 fn number(number: usize) -> u32 {
@@ -253,6 +283,15 @@ mod tests {
             Some("x")
         );
         assert_eq!(node.get("b").map(|b| &b.value), Some(&Value::Null));
+        let text = r#"{"a": "\ud83d\ude80 \u00e4 \\ud83d\\ude80"}"#;
+        let node = parse(text).expect("it is JSON");
+        assert_eq!(
+            node.get("a").and_then(Node::as_text),
+            Some("\u{1f680} \u{e4} \\ud83d\\ude80")
+        );
+        for broken in [r#"{"a": "\"#, "{\"\\\u{e4}u", r#"{"\u00"#, r#"{"\ud83d"}"#] {
+            parse(broken).expect_err(broken);
+        }
     }
 
     #[test]
