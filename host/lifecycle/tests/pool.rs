@@ -818,6 +818,53 @@ fn what_is_provisioned_takes_the_room_of_what_is_idle_and_gives_none_up() {
 }
 
 #[test]
+fn what_is_provisioned_comes_first_and_waits_for_its_own_predecessors() {
+    let mut stage = Stage::with(room(2), &[(1, SHARED), (2, SHARED)]);
+    let [first, second] = [1, 2].map(|function| stage.new_one(function));
+    stage.deploy(3, SHARED, provisioned(1));
+    stage.release(second);
+    assert_eq!(only(&stage.effects()), second);
+    // An invocation wants that room, too.
+    stage.waits(2);
+    stage.pool.ended(stage.now, second);
+    let effects = stage.effects();
+    let [
+        Effect::Provision { environment: third, .. },
+        Effect::Placed { placement: Err(_), .. },
+    ] = effects[..]
+    else {
+        panic!("it is the provisioned one's: {effects:?}");
+    };
+    stage.release(first);
+    stage.pool.remove(FunctionId(1));
+    stage.pool.ended(stage.now, first);
+    stage.pool.ready(stage.now, third);
+    stage.effects();
+    // Two of two are provisioned, and both are replaced: the new ones come when the old ones are gone.
+    stage.deploy(3, SHARED, provisioned(2));
+    let versions = |version| [(VersionId(version), provisioned(2))];
+    stage.pool.deploy(FunctionId(3), SHARED, &versions(31));
+    let mut retired = Vec::new();
+    let mut made = 0;
+    for _ in 0..10 {
+        for effect in stage.effects() {
+            match effect {
+                Effect::Retire { environment } => retired.push(environment),
+                Effect::Provision { .. } => made += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        let all = stage.pool.counts(FunctionId(3));
+        assert!(all.starting + all.idle + all.retiring <= 2, "{all:?}");
+        match retired.pop() {
+            Some(environment) => stage.pool.ended(stage.now, environment),
+            None => break,
+        }
+    }
+    assert_eq!(stage.pool.counts(FunctionId(3)).starting, 2, "{made} were made");
+}
+
+#[test]
 fn an_environment_that_serves_several_makes_room_where_there_is_no_other() {
     let several = VersionSettings {
         serves_several: true,

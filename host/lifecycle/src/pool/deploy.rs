@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::bucket::Bucket;
-use super::environment::{Function, FunctionId, State, Version, VersionId};
+use super::environment::{Environment, Function, FunctionId, State, Version, VersionId};
 use super::settings::{FunctionSettings, SCALING_INTERVAL, SCALING_RATE, VersionSettings};
 use super::{Effect, Pool, requests};
 
@@ -167,7 +167,8 @@ impl Pool {
 
     /// Whether there would be room for one more provisioned environment if there were none on demand.
     fn can_have_room(&self, needed: u32) -> bool {
-        let provisioned = self.environments.values().filter(|entry| entry.is_provisioned);
+        let stays = |entry: &&Environment| entry.is_provisioned && !matches!(entry.state, State::Retiring { .. });
+        let provisioned = self.environments.values().filter(stays);
         let versions = provisioned.map(|entry| &entry.version).chain(&self.without_room);
         let sandboxes = versions.filter_map(|version| Some(self.versions.get(version)?.settings.sandboxes));
         sandboxes.fold(needed, u32::saturating_add) <= self.account.max_sandboxes

@@ -291,6 +291,8 @@ impl Pool {
                 self.provisioning.insert((now + pause, environment, id));
             }
         }
+        // What is provisioned comes first.
+        self.provision_what_had_no_room();
         if let Some(waiter) = next
             && let Some(waiting) = self.waiting.get(&waiter)
         {
@@ -301,7 +303,6 @@ impl Pool {
                 placement => self.placed(waiter, placement),
             }
         }
-        self.provision_what_had_no_room();
     }
 
     /// An invocation that waits has gone away. Where it was placed meanwhile, its environment is to be
@@ -331,6 +332,11 @@ impl Pool {
     /// How many invocations may be under way on demand of functions without a reservation, all together.
     pub fn unreserved_concurrency(&self) -> u32 {
         self.unreserved
+    }
+
+    /// Whether no invocation is taken any more.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// How many versions are there, or have environments that are.
@@ -373,7 +379,8 @@ impl Pool {
         let waiting = self.waiting.get(&waiter);
         let entry = self.environments.get(&environment);
         waiting.zip(entry).is_some_and(|(waiting, entry)| {
-            let is_kept = entry.is_provisioned || !self.account.idle_lifetime.is_zero();
+            let is_wanted = self.without_room.is_empty() || !self.takes_room(entry);
+            let is_kept = entry.is_provisioned || (is_wanted && !self.account.idle_lifetime.is_zero());
             is_kept && waiting.version == entry.version && (entry.is_provisioned || waiting.tenant == entry.tenant)
         })
     }

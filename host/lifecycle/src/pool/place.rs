@@ -232,7 +232,8 @@ impl Pool {
         patience: Patience,
     ) -> Result<Option<Placement>, NotPlaced> {
         let needed = self.versions.get(&id).ok_or(NotPlaced::Gone)?.settings.sandboxes;
-        if self.has_room(needed) {
+        // What is provisioned and waits for its own comes first.
+        if needed == 0 || (self.has_room(needed) && self.without_room.is_empty()) {
             return Ok(None);
         }
         let (until, waiter) = match patience {
@@ -295,7 +296,7 @@ impl Pool {
         finishing.flatten().filter(makes_room).min().copied()
     }
 
-    fn takes_room(&self, entry: &Environment) -> bool {
+    pub(super) fn takes_room(&self, entry: &Environment) -> bool {
         let version = self.versions.get(&entry.version);
         version.is_some_and(|version| version.settings.sandboxes > 0)
     }

@@ -121,9 +121,9 @@ impl EnvironmentPool {
         self.inner.turn(|state, _| {
             let of_rules: Vec<_> = versions.iter().map(|(id, settings, _)| (*id, *settings)).collect();
             state.rules.deploy(function, settings, &of_rules);
-            state.forget_versions();
             let codes = versions.iter().map(|(id, _, code)| (*id, code.clone()));
             state.versions.extend(codes);
+            state.forget_versions();
         });
     }
 
@@ -183,6 +183,11 @@ impl EnvironmentPool {
                 held
             }
         }
+    }
+
+    /// Whether no invocation is taken any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.inner.state.lock().rules.is_closed()
     }
 
     /// Takes no invocation any more, and begins to shut every environment down by the rules.
