@@ -6,6 +6,7 @@
 
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use lambox_lifecycle::queue::EventId;
 use parking_lot::Mutex;
@@ -15,6 +16,9 @@ use super::storage::{Change, Durable, Memory, Payloads, Storage, StorageError};
 
 /// How many changes are written at once. More would keep the first ones waiting.
 const MAX_BATCH: usize = 1_024;
+
+/// How long after a fault of the disk what could not be written is tried again, where nothing else comes: 5 seconds.
+const PAUSE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 pub(super) enum Store {
@@ -102,7 +106,22 @@ fn gone() -> StorageError {
 
 /// The disk's thread: until it is closed, or nobody can send to it any more.
 fn serve(mut storage: Box<dyn Storage>, commands: &mpsc::Receiver<Command>) {
-    while let Ok(first) = commands.recv() {
+    let mut has_failed = false;
+    loop {
+        let first = if has_failed {
+            commands.recv_timeout(PAUSE)
+        } else {
+            commands.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected)
+        };
+        let first = match first {
+            Ok(first) => first,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                // There may be room on the disk again.
+                has_failed = storage.apply(Vec::new()).is_err();
+                continue;
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        };
         let batch: Vec<_> = std::iter::once(first)
             .chain(commands.try_iter().take(MAX_BATCH - 1))
             .collect();
@@ -119,6 +138,7 @@ fn serve(mut storage: Box<dyn Storage>, commands: &mpsc::Receiver<Command>) {
         }
         if !changes.is_empty() {
             let applied = storage.apply(changes);
+            has_failed = applied.is_err();
             if let Err(error) = &applied {
                 tracing::error!(%error, "the queue of events cannot be written");
             }
@@ -132,6 +152,9 @@ fn serve(mut storage: Box<dyn Storage>, commands: &mpsc::Receiver<Command>) {
             let _ = done.send(storage.read(event));
         }
         if let Some(done) = closing {
+            if let Err(error) = storage.apply(Vec::new()) {
+                tracing::error!(%error, "what became of events last is not written down, and comes again");
+            }
             drop(storage);
             let _ = done.send(());
             return;

@@ -2,8 +2,9 @@
 //!
 //! A change is on the disk when [`apply`](Storage::apply) returns: it is one transaction, flushed as it is committed.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -32,8 +33,8 @@ pub(in crate::queue) struct Durable {
     opener: Opener,
     /// Nothing after a fault, until it can be opened again: a database that could not write once takes nothing any more.
     database: Option<Database>,
-    /// What became of events and could not be written, the oldest first. Each event has few of them.
-    unwritten: Vec<Change>,
+    /// What became of events and could not be written: one change for each.
+    unwritten: BTreeMap<EventId, Change>,
 }
 
 impl fmt::Debug for Durable {
@@ -57,7 +58,7 @@ impl Durable {
         let mut durable = Self {
             opener,
             database: None,
-            unwritten: Vec::new(),
+            unwritten: BTreeMap::new(),
         };
         durable.database()?;
         Ok(durable)
@@ -73,6 +74,38 @@ impl Durable {
             database
         };
         Ok(self.database.insert(database))
+    }
+
+    /// Keeps what could not be written.
+    fn put_off(&mut self, change: Change) {
+        let (event, later) = match change {
+            // Whoever brought it is told that it was not taken, whatever of it is on the disk.
+            Change::Add { event, .. } => (event, Change::Remove { event }),
+            Change::Keep {
+                event,
+                stored,
+                response,
+            } => {
+                let before = match self.unwritten.remove(&event) {
+                    Some(Change::Keep { response, .. }) => response,
+                    _ => ResponseChange::Unchanged,
+                };
+                let response = match response {
+                    ResponseChange::Unchanged => before,
+                    response => response,
+                };
+                (
+                    event,
+                    Change::Keep {
+                        event,
+                        stored,
+                        response,
+                    },
+                )
+            }
+            Change::Remove { event } => (event, Change::Remove { event }),
+        };
+        self.unwritten.insert(event, later);
     }
 
     /// Does something with the database, and where that fails once more with the one that it becomes when it is opened
@@ -97,14 +130,15 @@ fn builder() -> redb::Builder {
 fn clear_unfinished(path: &Path) -> Result<(), StorageError> {
     let of_disk = |error: std::io::Error| StorageError(error.to_string());
     let mut begins = [0xff; 9];
-    match File::open(path).and_then(|mut file| file.read_exact(&mut begins)) {
-        Ok(()) if begins == [0; 9] => {
-            let file = OpenOptions::new().write(true).open(path).map_err(of_disk)?;
-            file.set_len(0).map_err(of_disk)
-        }
+    let Ok(mut file) = OpenOptions::new().read(true).write(true).open(path) else {
         // What is wrong with it the database says.
-        Ok(()) | Err(_) => Ok(()),
+        return Ok(());
+    };
+    // Another process may be making it just now.
+    if file.try_lock().is_ok() && file.read_exact(&mut begins).is_ok() && begins == [0; 9] {
+        file.set_len(0).map_err(of_disk)?;
     }
+    Ok(())
 }
 
 /// Makes the tables where there are none.
@@ -153,18 +187,23 @@ impl Storage for Durable {
     }
 
     fn apply(&mut self, changes: Vec<Change>) -> Result<(), StorageError> {
-        let mut all = std::mem::take(&mut self.unwritten);
+        let mut all: Vec<_> = std::mem::take(&mut self.unwritten).into_values().collect();
         all.extend(changes);
+        if all.is_empty() {
+            return Ok(());
+        }
         let applied = self.with(|database| apply(database, &all));
         if applied.is_err() {
-            // Whoever brought an event is told that it was not taken.
-            all.retain(|change| !matches!(change, Change::Add { .. }));
-            self.unwritten = all;
+            for change in all {
+                self.put_off(change);
+            }
         }
         applied
     }
 
     fn read(&mut self, event: EventId) -> Result<Payloads, StorageError> {
+        // What is read is as it is written then.
+        self.apply(Vec::new())?;
         self.with(|database| read(database, event))
     }
 }
@@ -310,8 +349,19 @@ mod tests {
             let end = Change::Remove { event: EventId(1) };
             storage.apply(vec![add(3), end]).expect_err("it is full");
         }
+        let keep = |response| Change::Keep {
+            event: EventId(2),
+            stored: stored(2),
+            response,
+        };
+        for response in [ResponseChange::Set("late".into()), ResponseChange::Unchanged] {
+            storage.apply(vec![keep(response)]).expect_err("it is full");
+        }
+        storage.read(EventId(2)).expect_err("what it says now is not written");
         disk.is_full.store(false, Ordering::SeqCst);
-        assert!(storage.read(EventId(2)).expect("it can be read").event.is_some());
+        let read = storage.read(EventId(2)).expect("it can be read");
+        assert!(read.event.is_some());
+        assert_eq!(read.response.as_deref(), Some(&b"late"[..]));
         storage.apply(vec![add(4)]).expect("there is room again");
         let events: Vec<_> = storage
             .load()
