@@ -3,7 +3,8 @@
 //! A guest acts on several connections one after the other, without the host having a turn between: it cuts a streamed
 //! response short by closing one, and asks for the next invocation on another. Each has to be seen in that order, as
 //! from host functions, or the guest is refused what it may do. So connections are served in the order in which the
-//! guest came to them, new ones in their place among them, and each until nothing is left of what was sent on it.
+//! guest came to them, and each until nothing is left of what was sent on it. A new one has its place among them; of several
+//! that are new at once, the first has.
 
 use std::future::pending;
 use std::pin::Pin;
@@ -38,39 +39,26 @@ pub(super) async fn serve<A: Api>(listener: Arc<TcpListener>, apis: Apis<A>, max
             sources.push(Either::Left(listener.accept().map(Happened::Connected)));
             accepts = true;
         }
-        let mut connected = match sources.next().await {
-            Some(Happened::Connected(connected)) => {
-                accepts = false;
-                connected.map(Some)
+        let stream = match sources.next().await {
+            Some(Happened::Connected(Ok(stream))) => stream,
+            Some(Happened::Connected(Err(error))) => {
+                tracing::debug!(%error, "nobody can connect to the Runtime API any more");
+                return pending().await;
             }
             Some(Happened::Closed) => {
                 connections -= 1;
                 continue;
             }
-            None => Ok(None),
+            None => continue,
         };
-        loop {
-            let stream = match connected {
-                Ok(Some(stream)) => stream,
-                Ok(None) => break,
-                Err(error) => {
-                    tracing::debug!(%error, "nobody can connect to the Runtime API any more");
-                    return pending().await;
-                }
-            };
-            let peer = stream.peer();
-            let connection = http::serve_connection(stream, apis.clone(), move || peer.clone().gone());
-            let mut connection = Settled::new(connection);
-            // Its turn is now: what was sent on others since it was made comes after it.
-            if poll_immediate(&mut connection).await.is_none() {
-                sources.push(Either::Right(connection.map(|()| Happened::Closed)));
-                connections += 1;
-            }
-            connected = if connections < max_connections {
-                listener.try_accept()
-            } else {
-                Ok(None)
-            };
+        accepts = false;
+        let peer = stream.peer();
+        let connection = http::serve_connection(stream, apis.clone(), move || peer.clone().gone());
+        let mut connection = Settled::new(connection);
+        // Its turn is now: what was sent on others since it was made comes after it.
+        if poll_immediate(&mut connection).await.is_none() {
+            sources.push(Either::Right(connection.map(|()| Happened::Closed)));
+            connections += 1;
         }
     }
 }

@@ -233,7 +233,12 @@ impl Directory {
         // Whoever finds the new one finds it in the pool, too.
         self.pool.deploy(id, settings, &of_pool);
         if let Some(replaced) = replaced {
-            self.let_go(name, &replaced);
+            self.let_go(name.clone(), &replaced);
+        }
+        if self.pool.is_closed()
+            && let Some(deployed) = functions.get(&name)
+        {
+            deployed.let_go();
         }
         Ok(())
     }
@@ -366,13 +371,15 @@ impl Directory {
     fn at_work(&self, name: &str) -> Option<Arc<ExecutionEnvironment>> {
         let mut leaving = self.leaving.lock();
         let of_name = leaving.get_mut(name)?;
-        let at_work = |environment: &Weak<ExecutionEnvironment>| {
+        let lives = |environment: &Weak<ExecutionEnvironment>| {
             let environment = environment.upgrade();
-            environment.filter(|environment| environment.has_invocations())
+            environment.filter(|environment| !environment.has_ended())
         };
-        of_name.retain(|environment| at_work(environment).is_some());
-        let environment = of_name.iter().find_map(at_work);
-        if environment.is_none() {
+        // One that has none may be about to get one: it ends when it is over.
+        of_name.retain(|environment| lives(environment).is_some());
+        let mut living = of_name.iter().filter_map(lives);
+        let environment = living.find(|environment| environment.has_invocations());
+        if of_name.is_empty() {
             leaving.remove(name);
         }
         environment

@@ -88,10 +88,12 @@ impl Runtimes {
         let (Some(folder), Some(listener)) = (&self.env_files, self.own.get(name)) else {
             return Ok(());
         };
-        let variables = self.door.runtime_variables(name, listener.local_addr()).await;
+        let Some(variables) = self.door.runtime_variables(name, listener.local_addr()).await else {
+            // There is no environment for it now.
+            return Ok(());
+        };
         let file = folder.join(format!("{name}.env"));
-        let written =
-            fs::create_dir_all(folder).and_then(|()| fs::write(&file, env_file(&variables.unwrap_or_default())));
+        let written = fs::create_dir_all(folder).and_then(|()| fs::write(&file, env_file(&variables)));
         written.map_err(|error| Error::EnvFile(file, error))
     }
 }

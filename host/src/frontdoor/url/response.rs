@@ -193,7 +193,8 @@ fn status(code: u64) -> Result<StatusCode, NoResponse> {
 
 /// Whether it is JSON, also where no [`Value`] holds it: it may be nested deeply, and have any number.
 pub(in crate::frontdoor) fn is_json(payload: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(payload).is_ok()
+    // What is passed over is not looked at for being a text.
+    std::str::from_utf8(payload).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
 /// Reads an answer. Half of a pair of surrogates, which JavaScript writes where it cuts a text in the middle of a letter, is
@@ -370,6 +371,10 @@ mod tests {
                 "404 | content-type: text/html | \"\\\\\u{fffd}\u{1f600}\u{fffd}\"",
             ),
             (r#""\ud83d""#, "200 | content-type: application/json | \"\u{fffd}\""),
+            (
+                "\"\u{0}\"",
+                "200 | content-type: application/octet-stream | \"\\\"\\0\\\"\"",
+            ),
             ("[1e999]", r#"200 | content-type: application/json | "[1e999]""#),
             (
                 "\"\\\u{e4}",
