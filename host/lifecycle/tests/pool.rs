@@ -851,7 +851,7 @@ fn what_is_provisioned_comes_first_and_waits_for_its_own_predecessors() {
             match effect {
                 Effect::Retire { environment } => retired.push(environment),
                 Effect::Provision { .. } => made += 1,
-                other => panic!("{other:?}"),
+                other @ Effect::Placed { .. } => panic!("{other:?}"),
             }
         }
         let all = stage.pool.counts(FunctionId(3));

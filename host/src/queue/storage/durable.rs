@@ -79,8 +79,8 @@ impl Durable {
     /// Keeps what could not be written.
     fn put_off(&mut self, change: Change) {
         let (event, later) = match change {
-            // Whoever brought it is told that it was not taken, whatever of it is on the disk.
-            Change::Add { event, .. } => (event, Change::Remove { event }),
+            // Whoever brought one is told that it was not taken, whatever of it is on the disk.
+            Change::Add { event, .. } | Change::Remove { event } => (event, Change::Remove { event }),
             Change::Keep {
                 event,
                 stored,
@@ -103,7 +103,6 @@ impl Durable {
                     },
                 )
             }
-            Change::Remove { event } => (event, Change::Remove { event }),
         };
         self.unwritten.insert(event, later);
     }
