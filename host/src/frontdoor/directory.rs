@@ -324,10 +324,7 @@ impl Directory {
         version: &'a Version,
         request: InvokeRequest,
     ) -> Result<(PendingInvocation, Cow<'a, Version>), Refusal> {
-        let (held, version) = self.place(version, &request).await?;
-        let metrics = version.deployed.metrics.clone();
-        let begun = held.begin(request, metrics, ExecutionEnvironment::begin)?;
-        Ok((begun, version))
+        self.begin(version, request, ExecutionEnvironment::begin).await
     }
 
     /// Invokes a function for its response as it comes.
@@ -336,9 +333,18 @@ impl Directory {
         version: &'a Version,
         request: InvokeRequest,
     ) -> Result<(ResponseStream, Cow<'a, Version>), Refusal> {
+        self.begin(version, request, ExecutionEnvironment::invoke_with_response_stream)
+            .await
+    }
+
+    async fn begin<'a, T>(
+        &self,
+        version: &'a Version,
+        request: InvokeRequest,
+        begin: impl FnOnce(&ExecutionEnvironment, InvokeRequest) -> Result<T, InvokeError>,
+    ) -> Result<(T, Cow<'a, Version>), Refusal> {
         let (held, version) = self.place(version, &request).await?;
-        let metrics = version.deployed.metrics.clone();
-        let begun = held.begin(request, metrics, ExecutionEnvironment::invoke_with_response_stream)?;
+        let begun = held.begin(request, version.deployed.metrics.clone(), begin)?;
         Ok((begun, version))
     }
 

@@ -152,7 +152,9 @@ impl Pool {
         };
         let needed = version.settings.sandboxes;
         if self.is_closed {
-        } else if !self.has_room(needed) && self.can_have_room(needed) {
+            return;
+        }
+        if !self.has_room(needed) && self.can_have_room(needed) {
             self.without_room.push_back(id);
             self.press();
         } else {

@@ -565,9 +565,9 @@ async fn serve(plan: &Plan, wanted: &Wanted, address: SocketAddr, loaded: Loaded
     let of_runtimes = SocketAddr::new(address.ip(), plan.native.runtime_port);
     let runtimes = Runtimes::listen(&door, wanted, of_runtimes, plan.native.env_files.clone()).await?;
     let attach_at = runtimes.addresses();
-    // Before it is said that somebody listens: whoever then changes a file sees it served.
-    // Where native runtimes call until all is shut down, whoever else opens ports for them.
+    // It is here until all is shut down, whoever else opens ports: native runtimes call there until then.
     let runtimes = Arc::new(tokio::sync::Mutex::new(runtimes));
+    // Before it is said that somebody listens: whoever then changes a file sees it served.
     let watch = if plan.watch {
         let watch = Watch::new(
             plan.source.clone(),

@@ -163,8 +163,8 @@ fn headers<'a>(head: &'a Parts, of: Circumstances<'a>) -> BTreeMap<&'a str, Cow<
             .and_modify(|known| *known = format!("{known},{value}").into())
             .or_insert(value);
     }
-    let is_sent = head.headers.contains_key(TRANSFER_ENCODING) || matches!(head.method, Method::HEAD | Method::OPTIONS);
-    if !is_sent {
+    let has_no_length = matches!(head.method, Method::HEAD | Method::OPTIONS);
+    if !has_no_length && !head.headers.contains_key(TRANSFER_ENCODING) {
         headers.entry("content-length").or_insert("0".into());
     }
     headers.insert("x-amzn-trace-id", trace(of).into());

@@ -49,7 +49,8 @@ impl Durable {
     pub(super) fn open(path: &Path) -> Result<Self, StorageError> {
         let path = path.to_owned();
         Self::of(Box::new(move || {
-            let database = clear_unfinished(&path).and_then(|()| builder().create(&path).map_err(StorageError::of));
+            let made = clear_unfinished(&path).and_then(|()| builder().create(&path).map_err(StorageError::of));
+            let database = made.and_then(with_tables);
             database.map_err(|error| StorageError(format!("{}: {error}", path.display())))
         }))
     }
@@ -66,12 +67,9 @@ impl Durable {
 
     /// The database, opened where it is not.
     fn database(&mut self) -> Result<&Database, StorageError> {
-        let database = if let Some(database) = self.database.take() {
-            database
-        } else {
-            let database = (self.opener)()?;
-            check_version(&database)?;
-            database
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => (self.opener)()?,
         };
         Ok(self.database.insert(database))
     }
@@ -140,8 +138,8 @@ fn clear_unfinished(path: &Path) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// Makes the tables where there are none.
-fn check_version(database: &Database) -> Result<(), StorageError> {
+/// Makes the tables where there are none, and looks whether they are of this version.
+fn with_tables(database: Database) -> Result<Database, StorageError> {
     let transaction = database.begin_write().map_err(StorageError::of)?;
     {
         let mut about = transaction.open_table(ABOUT).map_err(StorageError::of)?;
@@ -164,7 +162,8 @@ fn check_version(database: &Database) -> Result<(), StorageError> {
         transaction.open_table(PAYLOADS).map_err(StorageError::of)?;
         transaction.open_table(RESPONSES).map_err(StorageError::of)?;
     }
-    transaction.commit().map_err(StorageError::of)
+    transaction.commit().map_err(StorageError::of)?;
+    Ok(database)
 }
 
 impl Durable {
@@ -335,7 +334,10 @@ mod tests {
             is_full: Arc::default(),
         };
         let of = disk.clone();
-        let opener = move || builder().create_with_backend(of.clone()).map_err(StorageError::of);
+        let opener = move || {
+            let database = builder().create_with_backend(of.clone());
+            database.map_err(StorageError::of).and_then(with_tables)
+        };
         let mut storage = Durable::of(Box::new(opener)).expect("it can be opened");
         let add = |number: u64| Change::Add {
             event: EventId(number),

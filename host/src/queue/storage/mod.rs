@@ -212,6 +212,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         open(folder.path()).expect("it can be opened").set_version(2);
         let error = open(folder.path()).expect_err("it is of another version");
-        assert!(error.to_string().contains("version 2"), "{error}");
+        let told = error.to_string();
+        assert!(told.contains("events.redb: ") && told.contains("version 2"), "{told}");
     }
 }
